@@ -324,6 +324,10 @@ async fn a_dropped_write_sends_a_prefix_of_its_own_bytes<P: Providers>(world: P)
 
 async fn a_written_buffer_is_left_alone<P: Providers>(world: P) {
     let (near, far) = pair(&world).await;
+    let reader = {
+        let world = world.clone();
+        world.clone().task().spawn("reader", async move { read_exact(&world, &far, 100_000).await })
+    };
     let mut buf = vec![1; 10_000];
     for number in 1..=10 {
         assert!(buf.as_bytes().iter().all(|byte| *byte == number), "a write changed its buffer");
@@ -332,7 +336,7 @@ async fn a_written_buffer_is_left_alone<P: Providers>(world: P) {
         outcome.unwrap();
         buf.fill(number + 1);
     }
-    let received = read_exact(&world, &far, 100_000).await;
+    let received = soon(&world, "the reader", reader).await.unwrap();
     for (number, chunk) in (1..=10).zip(received.chunks(10_000)) {
         assert!(
             chunk.iter().all(|byte| *byte == number),

@@ -226,6 +226,17 @@ unsafe impl IoBuf for &'static [u8] {
 }
 
 // SAFETY: what is `'static` and shared never moves and is never changed.
+unsafe impl<const N: usize> IoBuf for &'static [u8; N] {
+    fn stable_ptr(&self) -> *const u8 {
+        self.as_ptr()
+    }
+
+    fn bytes_init(&self) -> usize {
+        N
+    }
+}
+
+// SAFETY: what is `'static` and shared never moves and is never changed.
 unsafe impl IoBuf for &'static str {
     fn stable_ptr(&self) -> *const u8 {
         self.as_ptr()
