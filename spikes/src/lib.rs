@@ -14,3 +14,5 @@
 pub mod deferred;
 #[cfg(target_os = "linux")]
 pub mod ring;
+mod wait;
+mod writes;

@@ -6,7 +6,6 @@
 mod storage;
 mod tcp;
 mod udp;
-mod wait;
 
 use std::future::Future;
 use std::io;

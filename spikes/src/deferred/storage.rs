@@ -1,7 +1,5 @@
 //! Files whose operations take a random time.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -13,8 +11,9 @@ use samestep_provider_traits::{
     StorageProvider,
 };
 
-use super::wait::{Presence, Waiters};
 use super::{Defect, Deferral};
+use crate::wait::Presence;
+use crate::writes::Writes;
 
 /// The files of a deferred world.
 #[derive(Clone, Debug)]
@@ -83,40 +82,6 @@ pub struct DeferredFile {
     writes: Rc<Writes>,
 }
 
-/// Writes that are under way on one open file.
-#[derive(Debug, Default)]
-struct Writes {
-    next: Cell<u64>,
-    under_way: RefCell<BTreeSet<u64>>,
-    /// Of a write whose future was gone when it failed; the next sync reports it.
-    orphan_error: RefCell<Option<io::Error>>,
-    waiters: Waiters,
-}
-
-impl Writes {
-    fn begin(&self) -> u64 {
-        let number = self.next.get();
-        self.next.set(number + 1);
-        self.under_way.borrow_mut().insert(number);
-        number
-    }
-
-    fn end(&self, number: u64) {
-        self.under_way.borrow_mut().remove(&number);
-        self.waiters.notify();
-    }
-
-    /// Waits for the writes that have begun by now.
-    async fn settle(&self) {
-        let begun = self.next.get();
-        self.waiters.until(|| self.under_way.borrow().first().is_none_or(|oldest| *oldest >= begun)).await;
-    }
-
-    fn take_orphan_error(&self) -> io::Result<()> {
-        self.orphan_error.take().map_or(Ok(()), Err)
-    }
-}
-
 impl DeferredFile {
     fn sync<F: Future<Output = io::Result<()>> + 'static>(
         &self,
@@ -160,9 +125,8 @@ impl File for DeferredFile {
                 };
                 let count = match count {
                     Err(error) if !presence.is_there() => {
-                        let kind = error.kind();
-                        writes.orphan_error.replace(Some(error));
-                        Err(kind.into())
+                        writes.keep_error(&error);
+                        Err(error)
                     }
                     count => count,
                 };

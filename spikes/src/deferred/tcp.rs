@@ -11,8 +11,8 @@ use std::rc::Rc;
 use samestep_memory_providers::{MemoryTcpListener, MemoryTcpStream};
 use samestep_provider_traits::{BufResult, IoBuf, IoBufMut, TcpListener, TcpStream};
 
-use super::wait::Waiters;
 use super::{Defect, Deferral};
+use crate::wait::Waiters;
 
 /// A listening socket of a deferred world.
 #[derive(Debug)]

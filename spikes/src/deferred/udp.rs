@@ -12,7 +12,7 @@ use samestep_memory_providers::MemoryUdpSocket;
 use samestep_provider_traits::{BufResult, IoBuf, IoBufMut, UdpSocket};
 
 use super::Deferral;
-use super::wait::Waiters;
+use crate::wait::Waiters;
 
 /// A UDP socket of a deferred world.
 pub struct DeferredSocket {

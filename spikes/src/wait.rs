@@ -7,17 +7,17 @@ use std::task::{Poll, Waker};
 
 /// Tasks that wait for a change.
 #[derive(Debug, Default)]
-pub(super) struct Waiters(RefCell<Vec<Waker>>);
+pub(crate) struct Waiters(RefCell<Vec<Waker>>);
 
 impl Waiters {
     /// Tells all who wait that something changed.
-    pub(super) fn notify(&self) {
+    pub(crate) fn notify(&self) {
         let wakers = self.0.take();
         wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Ends when `condition` holds; it is looked at again after each [`Self::notify`].
-    pub(super) fn until(&self, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    pub(crate) fn until(&self, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
         poll_fn(move |cx| {
             if condition() {
                 return Poll::Ready(());
@@ -30,21 +30,21 @@ impl Waiters {
 
 /// Tells an operation whether its future is still there.
 #[derive(Clone, Default)]
-pub(super) struct Presence(Rc<Cell<bool>>);
+pub(crate) struct Presence(Rc<Cell<bool>>);
 
 impl Presence {
     /// Held by the future; the operation keeps a clone of the presence.
-    pub(super) fn guard(&self) -> PresenceGuard {
+    pub(crate) fn guard(&self) -> PresenceGuard {
         self.0.set(true);
         PresenceGuard(self.clone())
     }
 
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.0.get()
     }
 }
 
-pub(super) struct PresenceGuard(Presence);
+pub(crate) struct PresenceGuard(Presence);
 
 impl Drop for PresenceGuard {
     fn drop(&mut self) {
