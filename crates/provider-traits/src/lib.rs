@@ -1,23 +1,9 @@
-//! What a program may ask of the world, so that one program runs in a simulator, on tokio and on io_uring.
-//!
-//! A program takes one bundle, [`Providers`], and asks it for [time](TimeProvider), [tasks](TaskProvider),
-//! [randomness](RandomProvider), [network](NetworkProvider) and [storage](StorageProvider).
-//!
-//! ```
-//! use samestep_provider_traits::{OpenOptions, Providers, File, StorageProvider};
-//! use std::{io, path::Path};
-//!
-//! /// Stores `note` so that it survives a power cut: the file's bytes, then its name in the folder.
-//! async fn keep<P: Providers>(world: P, note: Vec<u8>) -> io::Result<()> {
-//!     let file = world.storage().open(Path::new("note"), OpenOptions::read_write().create()).await?;
-//!     let (written, _note) = file.write_all_and_sync(note, 0).await;
-//!     written?;
-//!     world.storage().sync_dir(Path::new("")).await?;
-//!     file.close().await
-//! }
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! # Rules that hold for every call
+//!
+//! A program takes one bundle, [`Providers`], and asks it for [time](TimeProvider), [tasks](TaskProvider),
+//! [randomness](RandomProvider), [network](NetworkProvider) and [storage](StorageProvider). For all of them:
 //!
 //! - **One thread.** Futures and handles need not be `Send`: a shard owns its data and one thread runs it.
 //! - **Lazy.** A call begins when its future is first polled. A future that was never polled did nothing.

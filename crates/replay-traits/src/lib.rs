@@ -1,16 +1,10 @@
-//! What it means to be replayable.
+#![doc = include_str!("../README.md")]
+//!
+//! # What is here
 //!
 //! - [`Record`] and [`ReplaySource`]: numbered payloads, handed out oldest to newest without copying.
 //! - [`Event`], [`Transcript`] and [`Digest`]: what a program did, as canonical lines with a rolling digest.
 //! - [`Lane`]: a named scenario that turns a [`Seed`] into a transcript, the same one each time it is run.
-//!
-//! ```
-//! use samestep_replay_traits::{Event, Transcript};
-//!
-//! let mut transcript = Transcript::new();
-//! transcript.event(&Event::new("append").field("index", 1).bytes("payload", b"a|b"));
-//! assert_eq!(transcript.text(), "append|index=1|payload=a\\x7cb\n");
-//! ```
 //!
 //! # What this crate does not do
 //!
