@@ -1,0 +1,167 @@
+//! Spawns one worker, waits for it, and reads what it left.
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a driver: it times a real process")]
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use samestep_replay_traits::Seed;
+
+use crate::tally::{Outcome, RunFailure};
+use crate::variation::Variation;
+use crate::worker::{OUTPUT_FILE, RunVerdict, SCRATCH_FOLDER, TRANSCRIPT_FILE, VERDICT_FILE};
+
+/// How workers are started.
+#[derive(Clone, Debug)]
+pub(crate) struct Spawner {
+    program: PathBuf,
+    name: OsString,
+    timeout: Duration,
+    print: Print,
+}
+
+/// Where a worker prints to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Print {
+    /// Into a file, of which the end is shown if the run fails.
+    Kept,
+    /// To our standard error, both streams.
+    Shown,
+}
+
+impl Spawner {
+    /// Workers that are this very program.
+    pub(crate) fn new(timeout: Duration, print: Print) -> io::Result<Self> {
+        let program = std::env::current_exe()?;
+        let name = program.as_os_str().to_owned();
+        // The path may be built anew while we run; this link stays with the file that was started, so that all
+        // runs are runs of one program.
+        let link = Path::new("/proc/self/exe");
+        let program = if link.exists() { link.to_owned() } else { program };
+        Ok(Self { program, name, timeout, print })
+    }
+
+    /// Runs a lane once, in a fresh process and a fresh folder.
+    pub(crate) fn run(&self, lane: &str, seed: Seed, variation: &Variation) -> io::Result<Outcome> {
+        let folder = tempfile::Builder::new().prefix("lane-").tempdir()?;
+        let mut child = self.spawn(lane, seed, variation, folder.path())?;
+        let status = wait(&mut child, self.timeout)?;
+        let outcome = read_outcome(folder.path(), status, self.timeout)?;
+        // What cannot be removed (a lane may take its own permissions away) is no reason to fail.
+        drop(folder);
+        Ok(outcome)
+    }
+
+    fn spawn(&self, lane: &str, seed: Seed, variation: &Variation, folder: &Path) -> io::Result<Child> {
+        let working_folder = folder.join("cwd").join(variation.working_folder());
+        let temporary_folder = folder.join("tmp");
+        fs::create_dir_all(&working_folder)?;
+        fs::create_dir(&temporary_folder)?;
+        fs::create_dir(folder.join(SCRATCH_FOLDER))?;
+        let output = File::create(folder.join(OUTPUT_FILE))?;
+        let (stdout, stderr) = match self.print {
+            Print::Kept => (Stdio::from(output.try_clone()?), Stdio::from(output)),
+            Print::Shown => (Stdio::from(io::stderr()), Stdio::from(io::stderr())),
+        };
+        Command::new(&self.program)
+            .arg0(&self.name)
+            .args(["worker", "--lane", lane])
+            .args(["--seed", &seed.to_string()])
+            .args(["--variation", &variation.number().to_string()])
+            .arg("--folder")
+            .arg(folder)
+            .envs(variation.environment())
+            .env("TMPDIR", temporary_folder)
+            .current_dir(working_folder)
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            // So that a timeout ends what the lane has started, too.
+            .process_group(0)
+            .spawn()
+    }
+}
+
+/// How a worker ended.
+#[derive(Clone, Copy, Debug)]
+enum Ended {
+    ByItself(ExitStatus),
+    ByTimeout,
+}
+
+fn wait(child: &mut Child, timeout: Duration) -> io::Result<Ended> {
+    let started = Instant::now();
+    let mut pause = PAUSE_MIN;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Ended::ByItself(status));
+        }
+        if started.elapsed() >= timeout {
+            kill_group(child);
+            child.wait()?;
+            return Ok(Ended::ByTimeout);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+fn kill_group(child: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    // It may be gone already; the wait that follows tells.
+    let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+    let _ = child.kill();
+}
+
+fn read_outcome(folder: &Path, ended: Ended, timeout: Duration) -> io::Result<Outcome> {
+    let failed = |what: String| -> io::Result<Outcome> {
+        let output_tail = read_tail(&folder.join(OUTPUT_FILE))?;
+        Ok(Outcome::Failed(RunFailure { what, output_tail }))
+    };
+    let status = match ended {
+        Ended::ByTimeout => return failed(format!("no end after {} s: killed", timeout.as_secs_f64())),
+        Ended::ByItself(status) => status,
+    };
+    if let Some(signal) = status.signal() {
+        return failed(format!("killed by signal {signal}"));
+    }
+    if !status.success() {
+        let code = status.code().unwrap_or_default();
+        return failed(format!("exited with {code}{}", if code == PANIC_CODE { " (a panic)" } else { "" }));
+    }
+    let verdict = fs::read_to_string(folder.join(VERDICT_FILE)).unwrap_or_default();
+    match RunVerdict::parse(&verdict) {
+        None => failed("left the process before the lane returned".to_owned()),
+        Some(RunVerdict::Failed { what }) => failed(format!("the lane failed: {what}")),
+        Some(RunVerdict::Skipped { reason }) => Ok(Outcome::Skipped { reason }),
+        Some(RunVerdict::Done) => Ok(Outcome::Transcript(fs::read_to_string(folder.join(TRANSCRIPT_FILE))?)),
+    }
+}
+
+/// The end of a file, in whole lines and as text.
+fn read_tail(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length_bytes = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length_bytes.saturating_sub(TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n"))
+}
+
+/// What a Rust program exits with after a panic.
+const PANIC_CODE: i32 = 101;
+
+const PAUSE_MIN: Duration = Duration::from_micros(500);
+const PAUSE_MAX: Duration = Duration::from_millis(8);
+// A panic's message stands above its backtrace, and is what one wants to see.
+const TAIL_BYTES: u64 = 16 * 1024;
+const TAIL_LINES: usize = 60;

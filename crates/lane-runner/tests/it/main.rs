@@ -1,0 +1,6 @@
+//! The runner as its users see it: a program with lanes in it, run from a folder with a lock file.
+
+mod command;
+mod expected;
+mod planted;
+mod unruly;
