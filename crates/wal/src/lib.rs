@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod cursor;
+mod disk;
+mod error;
+mod format;
+mod frame;
+mod id;
+mod log;
+mod op;
+mod opening;
+mod options;
+mod record;
+mod recover;
+mod report;
+mod scan;
+mod sidecar;
+pub mod std_io;
+mod view;
+mod wal;
+
+pub use disk::Disk;
+pub use error::{
+    AppendError, Damage, DamageKind, OpenError, PruneError, ReadError, SyncError, TruncateError,
+};
+pub use id::{LogId, Lsn, SegmentId};
+pub use op::{DiskError, FileName, Op};
+pub use options::{CommitPolicy, Options, OptionsError, TailModel};
+pub use record::{Entry, EntryRef, Prepared};
+pub use report::{OpenOutcome, RecoveryReport, TailFound};
+pub use samestep_replay_traits::{Index, Record, ReplaySource};
+pub use std_io::StdDisk;
+pub use view::StateRecord;
+pub use wal::{Reader, Wal};
+
+/// The cores without I/O, for drivers other than the two in this crate.
+pub mod sans_io {
+    pub use crate::cursor::{Cursor, Lookup};
+    pub use crate::error::Failure;
+    pub use crate::log::{Log, Span, StageError};
+    pub use crate::opening::Opening;
+}

@@ -1,0 +1,326 @@
+//! The order of operations: which comes next, and what its outcome means.
+//!
+//! Duties come first: zeros over what a failed write may have left, removal of a half-made segment, `wal.meta`.
+//! Then the open group, its barrier, a rotation, and last what may as well never happen.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+
+use samestep_replay_traits::Index;
+
+use crate::error::Failure;
+use crate::format::{BLOCK_BYTES, to_usize};
+use crate::id::{Lsn, SegmentId};
+use crate::log::Log;
+use crate::op::{DiskError, FileName, Op};
+
+/// Which operation is out, and what follows from its completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doing {
+    WriteGroup {
+        end: u64,
+        next: Index,
+    },
+    SyncGroup {
+        end: u64,
+        next: Index,
+    },
+    ScrubWrite,
+    ScrubSync,
+    DiscardRemove,
+    DiscardSync,
+    MetaCreate,
+    MetaWrite {
+        durable: Lsn,
+    },
+    MetaSync,
+    MetaSyncDir,
+    Remove,
+    RemoveSync,
+    Rotate,
+    /// The outcome does not matter.
+    Chore,
+}
+
+/// Work that must be done before anything is staged or acknowledged again.
+#[derive(Debug)]
+pub(super) struct Duties {
+    scrub: Option<Scrub>,
+    discard: Option<Discard>,
+    meta: MetaDuty,
+    removals: VecDeque<FileName>,
+    wants_removal_sync: bool,
+    chores: VecDeque<Op>,
+    /// A duty failed for lack of space; it waits until the caller asks for something.
+    is_stalled: bool,
+}
+
+/// Where a failed write may have left bytes, zeros go before anything else does.
+#[derive(Debug)]
+enum Scrub {
+    Write(Range<u64>),
+    Sync,
+}
+
+/// The file of a rotation that failed must be gone for good: its header may be whole.
+#[derive(Debug)]
+enum Discard {
+    Remove(SegmentId),
+    Sync,
+}
+
+/// What is known of `wal.meta` and what it still needs.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a step that is due on its own")]
+struct MetaDuty {
+    is_dirty: bool,
+    file_exists: bool,
+    /// Created and not written yet, so its name is not durable either.
+    is_new: bool,
+    wants_sync: bool,
+    wants_dir_sync: bool,
+    next_sequence: u64,
+    /// The durable position that is on disk.
+    durable: Option<Lsn>,
+}
+
+impl Duties {
+    pub(super) fn new(next_sequence: u64, file_exists: bool, durable: Option<Lsn>) -> Self {
+        let meta = MetaDuty {
+            is_dirty: false,
+            file_exists,
+            is_new: false,
+            wants_sync: false,
+            wants_dir_sync: false,
+            next_sequence,
+            durable,
+        };
+        Self {
+            scrub: None,
+            discard: None,
+            meta,
+            removals: VecDeque::new(),
+            wants_removal_sync: false,
+            chores: VecDeque::new(),
+            is_stalled: false,
+        }
+    }
+
+    pub(super) fn discard(&mut self, id: Option<SegmentId>) {
+        self.discard = id.map(Discard::Remove);
+    }
+
+    pub(super) fn remove(&mut self, files: Vec<FileName>) {
+        self.wants_removal_sync |= !files.is_empty();
+        self.removals.extend(files);
+    }
+
+    pub(super) fn chore(&mut self, op: Op) {
+        self.chores.push_back(op);
+    }
+
+    pub(super) fn set_meta_dirty(&mut self, is_dirty: bool) {
+        self.meta.is_dirty |= is_dirty;
+    }
+
+    pub(super) fn meta_durable(&self) -> Option<Lsn> {
+        self.meta.durable
+    }
+
+    pub(super) fn meta_sequence(&self) -> u64 {
+        self.meta.next_sequence
+    }
+
+    pub(super) fn unstall(&mut self) {
+        self.is_stalled = false;
+    }
+
+    pub(super) fn are_pending(&self) -> bool {
+        self.scrub.is_some() || self.discard.is_some() || self.meta.is_pending()
+    }
+}
+
+impl MetaDuty {
+    fn is_pending(&self) -> bool {
+        self.is_dirty || self.wants_sync || self.wants_dir_sync
+    }
+}
+
+impl Log {
+    /// Next operation to perform, if any. None while one is out, and for ever once the log is poisoned.
+    #[must_use]
+    pub fn poll_op(&mut self) -> Option<Op> {
+        if self.doing.is_some() || self.poison.is_some() || self.duties.is_stalled {
+            return None;
+        }
+        let (doing, op) = if self.duties.are_pending() { self.next_duty() } else { self.next_work()? };
+        self.doing = Some(doing);
+        Some(op)
+    }
+
+    /// Takes `op` back with its outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::NoSpace`] if space was short: go on performing operations, they tidy up. [`Failure::Poisoned`] if
+    /// the device failed; no further operation comes.
+    ///
+    /// # Panics
+    ///
+    /// If no operation is out.
+    pub fn handle_completion(&mut self, op: Op, outcome: io::Result<u64>) -> Result<(), Failure> {
+        let doing = self.doing.take().expect("an operation is out");
+        match outcome {
+            Ok(_) => {
+                self.complete(doing, op);
+                Ok(())
+            }
+            Err(error) if is_forgivable(doing, &error) => {
+                self.complete(doing, op);
+                Ok(())
+            }
+            Err(error) => Err(self.fail(doing, &op, error)),
+        }
+    }
+
+    fn next_duty(&mut self) -> (Doing, Op) {
+        let active = FileName::Segment(self.active.id);
+        let duties = &mut self.duties;
+        match (&duties.scrub, &duties.discard) {
+            (Some(Scrub::Write(range)), _) => {
+                let buf = vec![0; to_usize(range.end - range.start)];
+                return (Doing::ScrubWrite, Op::WriteAt { file: active, offset: range.start, buf });
+            }
+            (Some(Scrub::Sync), _) => return (Doing::ScrubSync, Op::SyncData { file: active }),
+            (None, Some(Discard::Remove(id))) => {
+                return (Doing::DiscardRemove, Op::Remove { file: FileName::Segment(*id) });
+            }
+            (None, Some(Discard::Sync)) => return (Doing::DiscardSync, Op::SyncDir),
+            (None, None) => {}
+        }
+        let file = FileName::Meta;
+        if duties.meta.wants_sync {
+            return (Doing::MetaSync, Op::SyncData { file });
+        }
+        if duties.meta.wants_dir_sync {
+            return (Doing::MetaSyncDir, Op::SyncDir);
+        }
+        if !duties.meta.file_exists {
+            return (Doing::MetaCreate, Op::Create { file });
+        }
+        let meta = self.meta();
+        let mut buf = meta.encode();
+        if self.duties.meta.is_new {
+            // The first write makes the file as long as it stays.
+            buf.resize(2 * BLOCK_BYTES, 0);
+        }
+        (Doing::MetaWrite { durable: meta.durable }, Op::WriteAt { file, offset: meta.slot_offset(), buf })
+    }
+
+    fn next_work(&mut self) -> Option<(Doing, Op)> {
+        let file = FileName::Segment(self.active.id);
+        let wants_write = self.wants_flush || self.wants_sync;
+        if wants_write && !self.group.is_empty() {
+            let buf = std::mem::take(&mut self.group);
+            let doing = Doing::WriteGroup { end: self.active.end, next: self.next_index() };
+            return Some((doing, Op::WriteAt { file, offset: self.active.written, buf }));
+        }
+        self.wants_flush = false;
+        if self.wants_sync && self.active.durable < self.active.written {
+            let doing = Doing::SyncGroup { end: self.active.written, next: self.active.written_next };
+            return Some((doing, Op::SyncData { file }));
+        }
+        self.wants_sync = false;
+        if let Some(op) = self.next_rotation_op() {
+            return Some((Doing::Rotate, op));
+        }
+        if let Some(file) = self.duties.removals.front() {
+            return Some((Doing::Remove, Op::Remove { file: *file }));
+        }
+        if self.duties.wants_removal_sync {
+            return Some((Doing::RemoveSync, Op::SyncDir));
+        }
+        self.duties.chores.pop_front().map(|op| (Doing::Chore, op))
+    }
+
+    fn complete(&mut self, doing: Doing, op: Op) {
+        let duties = &mut self.duties;
+        match doing {
+            Doing::WriteGroup { end, next } => {
+                self.active.written = end;
+                self.active.written_next = next;
+                self.undo.steps.clear();
+                if let Op::WriteAt { mut buf, .. } = op {
+                    // The buffer comes back to be filled again, so that appending allocates nothing.
+                    buf.clear();
+                    self.group = buf;
+                }
+            }
+            Doing::SyncGroup { end, next } => {
+                self.active.durable = end;
+                self.active.durable_next = next.min(self.next_index());
+            }
+            Doing::ScrubWrite => duties.scrub = Some(Scrub::Sync),
+            Doing::ScrubSync => duties.scrub = None,
+            Doing::DiscardRemove => duties.discard = Some(Discard::Sync),
+            Doing::DiscardSync => duties.discard = None,
+            Doing::MetaCreate => {
+                duties.meta.file_exists = true;
+                duties.meta.is_new = true;
+            }
+            Doing::MetaWrite { durable } => {
+                duties.meta.is_dirty = false;
+                duties.meta.wants_sync = true;
+                duties.meta.wants_dir_sync = std::mem::take(&mut duties.meta.is_new);
+                duties.meta.next_sequence += 1;
+                duties.meta.durable = Some(durable);
+            }
+            Doing::MetaSync => duties.meta.wants_sync = false,
+            Doing::MetaSyncDir => duties.meta.wants_dir_sync = false,
+            Doing::Remove => drop(duties.removals.pop_front()),
+            Doing::RemoveSync => duties.wants_removal_sync = false,
+            Doing::Rotate => self.complete_rotation_op(),
+            Doing::Chore => {}
+        }
+    }
+
+    fn fail(&mut self, doing: Doing, op: &Op, error: io::Error) -> Failure {
+        let cause = DiskError::new(op, error);
+        let is_retryable = match doing {
+            Doing::WriteGroup { .. } | Doing::ScrubWrite | Doing::MetaCreate | Doing::MetaWrite { .. } => {
+                true
+            }
+            Doing::Rotate => !matches!(op, Op::SyncData { .. } | Op::SyncDir),
+            _ => false,
+        };
+        if !is_retryable || !cause.is_no_space() {
+            self.poison = Some(cause.clone());
+            return Failure::Poisoned(cause);
+        }
+        self.wants_flush = false;
+        self.wants_sync = false;
+        match doing {
+            Doing::WriteGroup { end, .. } => {
+                self.duties.scrub = Some(Scrub::Write(self.active.written..end));
+                self.roll_back();
+                self.requested = None;
+            }
+            Doing::Rotate => {
+                let id = self.abandon_rotation();
+                self.duties.discard(Some(id));
+            }
+            _ => self.duties.is_stalled = true,
+        }
+        Failure::NoSpace(cause)
+    }
+}
+
+/// Failures that change nothing: what should be gone is gone, and a cache that was not written is only slower.
+fn is_forgivable(doing: Doing, error: &io::Error) -> bool {
+    match doing {
+        Doing::Chore => true,
+        Doing::Remove | Doing::DiscardRemove => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}

@@ -1,0 +1,255 @@
+//! Opening a log, without I/O: asks for reads and barriers, decides, and hands over a core that is ready to go on.
+//!
+//! Nothing is written before every decision is taken; what must be written then is the core's first work.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+
+use samestep_replay_traits::Index;
+
+use crate::error::{Damage, DamageKind, OpenError};
+use crate::format::{BLOCK_BYTES, HeaderRead, Meta, MetaRead, SegmentHeader, to_usize};
+use crate::id::SegmentId;
+use crate::log::{Active, Log, Start};
+use crate::op::{DiskError, FileName, Op};
+use crate::options::Options;
+use crate::report::RecoveryReport;
+
+mod decide;
+
+/// The open sequence. Perform what [`Self::poll_op`] asks for, give it to [`Self::handle_completion`], and when
+/// there is no more call [`Self::finish`].
+#[derive(Debug)]
+pub struct Opening {
+    options: Options,
+    phase: Phase,
+    has_meta_file: bool,
+    meta_bytes: u64,
+    meta: MetaRead,
+    found: BTreeMap<SegmentId, Found>,
+    /// Segments whose headers are still to be read.
+    unread: VecDeque<SegmentId>,
+    /// The newest segment, whole.
+    newest: Option<(SegmentId, Vec<u8>)>,
+    /// A file without a valid header behind the newest segment, whole.
+    leftover: Option<(SegmentId, Vec<u8>)>,
+}
+
+/// A segment's file as it was found.
+#[derive(Debug)]
+struct Found {
+    bytes: u64,
+    header: HeaderRead,
+    /// The header's block, kept while it is not valid.
+    block: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    CreateDir,
+    Lock,
+    SyncParent,
+    SyncDir,
+    List,
+    OpenMeta,
+    SyncMeta,
+    ReadMeta,
+    OpenSegment(SegmentId),
+    ReadHeader(SegmentId),
+    CloseSegment(SegmentId),
+    OpenWhole(SegmentId),
+    SyncWhole(SegmentId),
+    ReadWhole(SegmentId),
+    Done,
+}
+
+impl Opening {
+    /// Starts to open the log in the driver's directory.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Options`].
+    pub fn new(options: Options) -> Result<Self, OpenError> {
+        options.validate()?;
+        let phase = if options.log_id.is_some() { Phase::CreateDir } else { Phase::Lock };
+        Ok(Self {
+            options,
+            phase,
+            has_meta_file: false,
+            meta_bytes: 0,
+            meta: MetaRead::default(),
+            found: BTreeMap::new(),
+            unread: VecDeque::new(),
+            newest: None,
+            leftover: None,
+        })
+    }
+
+    /// Next operation to perform; none when it is time to [`Self::finish`].
+    #[must_use]
+    pub fn poll_op(&mut self) -> Option<Op> {
+        let meta = FileName::Meta;
+        Some(match self.phase {
+            Phase::CreateDir => Op::CreateDir,
+            Phase::Lock => Op::Lock,
+            Phase::SyncParent => Op::SyncParent,
+            Phase::SyncDir => Op::SyncDir,
+            Phase::List => Op::List { names: Vec::new() },
+            Phase::OpenMeta => Op::Open { file: meta },
+            Phase::SyncMeta => Op::SyncData { file: meta },
+            Phase::ReadMeta => Op::ReadAt { file: meta, offset: 0, buf: vec![0; 2 * BLOCK_BYTES] },
+            Phase::OpenSegment(id) | Phase::OpenWhole(id) => Op::Open { file: FileName::Segment(id) },
+            Phase::ReadHeader(id) => {
+                Op::ReadAt { file: FileName::Segment(id), offset: 0, buf: vec![0; BLOCK_BYTES] }
+            }
+            Phase::CloseSegment(id) => Op::Close { file: FileName::Segment(id) },
+            Phase::SyncWhole(id) => Op::SyncData { file: FileName::Segment(id) },
+            Phase::ReadWhole(id) => {
+                let buf = vec![0; to_usize(self.found[&id].bytes)];
+                Op::ReadAt { file: FileName::Segment(id), offset: 0, buf }
+            }
+            Phase::Done => return None,
+        })
+    }
+
+    /// Takes `op` back with its outcome.
+    pub fn handle_completion(&mut self, op: Op, outcome: io::Result<u64>) -> Result<(), OpenError> {
+        let number = match outcome {
+            Ok(number) => number,
+            Err(error) => return Err(self.explain(&op, error)),
+        };
+        self.phase = match self.phase {
+            Phase::CreateDir => Phase::Lock,
+            Phase::Lock => Phase::SyncParent,
+            // Names are made durable before they are believed: a decision on a name that a power cut then takes
+            // back would be a decision on nothing.
+            Phase::SyncParent => Phase::SyncDir,
+            Phase::SyncDir => Phase::List,
+            Phase::List => self.take_names(op),
+            Phase::OpenMeta => {
+                self.meta_bytes = number;
+                Phase::SyncMeta
+            }
+            Phase::SyncMeta => Phase::ReadMeta,
+            Phase::ReadMeta => {
+                self.meta = Meta::decode_best(&buffer_of(op, number));
+                self.next_segment()
+            }
+            Phase::OpenSegment(id) => {
+                let header = HeaderRead::Zero;
+                self.found.insert(id, Found { bytes: number, header, block: Vec::new() });
+                Phase::ReadHeader(id)
+            }
+            Phase::ReadHeader(id) => {
+                let block = buffer_of(op, number);
+                let found = self.found.get_mut(&id).expect("it was opened");
+                found.header = SegmentHeader::decode(&block);
+                found.block = block;
+                Phase::CloseSegment(id)
+            }
+            Phase::CloseSegment(_) => self.next_segment(),
+            Phase::OpenWhole(id) => Phase::SyncWhole(id),
+            Phase::SyncWhole(id) => Phase::ReadWhole(id),
+            Phase::ReadWhole(id) => {
+                let bytes = buffer_of(op, number);
+                if matches!(self.found[&id].header, HeaderRead::Valid(_)) {
+                    self.newest = Some((id, bytes));
+                    Phase::Done
+                } else {
+                    self.leftover = Some((id, bytes));
+                    self.next_whole()?
+                }
+            }
+            Phase::Done => panic!("no operation is out"),
+        };
+        Ok(())
+    }
+
+    /// Takes the decisions. The core's first operations then write what they ask for: drive it until it has no
+    /// more before using it.
+    ///
+    /// # Errors
+    ///
+    /// Damage, an ambiguous tail, files of another log, a newer version. Nothing was written.
+    ///
+    /// # Panics
+    ///
+    /// If [`Self::poll_op`] still gives operations.
+    pub fn finish(self) -> Result<(Log, RecoveryReport), OpenError> {
+        assert_eq!(self.phase, Phase::Done, "every operation is completed");
+        decide::decide(self)
+    }
+
+    fn take_names(&mut self, op: Op) -> Phase {
+        let Op::List { names } = op else { panic!("the operation that was asked for") };
+        let mut ids = Vec::new();
+        for name in names {
+            match FileName::parse(&name) {
+                Some(FileName::Meta) => self.has_meta_file = true,
+                Some(FileName::Segment(id)) => ids.push(id),
+                Some(FileName::Lock | FileName::Sidecar(_)) | None => {}
+            }
+        }
+        // Directories list in any order, and names may sort otherwise than numbers.
+        ids.sort_unstable();
+        self.unread = ids.into();
+        if self.has_meta_file { Phase::OpenMeta } else { self.next_segment() }
+    }
+
+    fn next_segment(&mut self) -> Phase {
+        match self.unread.pop_front() {
+            Some(id) => Phase::OpenSegment(id),
+            None => self.found.keys().next_back().map_or(Phase::Done, |&id| Phase::OpenWhole(id)),
+        }
+    }
+
+    /// Behind a leftover: the segment before it is the newest, or there is none.
+    fn next_whole(&self) -> Result<Phase, OpenError> {
+        let mut newest_first = self.found.iter().rev().skip(1);
+        match newest_first.next() {
+            None => Ok(Phase::Done),
+            Some((&id, Found { header: HeaderRead::Valid(_), .. })) => Ok(Phase::OpenWhole(id)),
+            Some((&id, _)) => Err(Damage::new(id, DamageKind::SegmentHeader).into()),
+        }
+    }
+
+    fn explain(&self, op: &Op, error: io::Error) -> OpenError {
+        match (self.phase, error.kind()) {
+            (Phase::Lock, io::ErrorKind::WouldBlock) => OpenError::Locked,
+            (Phase::Lock, io::ErrorKind::NotFound) => OpenError::NotFound,
+            _ => {
+                let error = DiskError::new(op, error);
+                if error.is_no_space() { OpenError::NoSpace(error) } else { OpenError::Disk(error) }
+            }
+        }
+    }
+}
+
+/// The bytes that a read brought.
+fn buffer_of(op: Op, number: u64) -> Vec<u8> {
+    let Op::ReadAt { mut buf, .. } = op else { panic!("the operation that was asked for") };
+    buf.truncate(to_usize(number));
+    buf
+}
+
+/// A log that does not exist yet.
+fn fresh(options: Options, log_id: crate::LogId, discard: Option<SegmentId>, meta_exists: bool) -> Log {
+    let first: Index = options.first_index;
+    Log::new(
+        options,
+        Start {
+            log_id,
+            sealed: VecDeque::new(),
+            active: Active::before_first(log_id, first),
+            states: BTreeMap::new(),
+            live_first: first,
+            requested: Some(crate::log::RotationRequest::default()),
+            discard,
+            removals: Vec::new(),
+            meta_next_sequence: 0,
+            meta_file_exists: meta_exists,
+            meta_is_stale: false,
+            meta_durable: None,
+        },
+    )
+}

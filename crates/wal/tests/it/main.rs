@@ -1,0 +1,7 @@
+//! Public behaviour of the log, on real directories and on a model of a disk.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod crash;
+mod disk;
+mod model;
+mod public;
