@@ -10,8 +10,22 @@
 #![forbid(unsafe_code)]
 
 mod replay;
+mod scenario;
+mod wal;
 
 use samestep_replay_traits::Lane;
 
 /// All lanes, by crate.
-pub const LANES: &[&dyn Lane] = &[&replay::TranscriptVectors];
+pub const LANES: &[&dyn Lane] = &[
+    &replay::TranscriptVectors,
+    &wal::FOLDER_BYTES,
+    &wal::NO_APP_CRC,
+    &wal::PRUNE,
+    &wal::PRUNE_REOPEN_APPEND,
+    &wal::REOPEN_CONTINUE,
+    &wal::ROLLOVER,
+    &wal::SEGMENT_COUNTS,
+    &wal::SIDECAR_DAMAGE,
+    &wal::TORN_TAIL_FILE,
+    &wal::TORN_TAIL_IMAGES,
+];

@@ -254,10 +254,11 @@ impl Lookup {
     /// Looks for `index` in `span`, at `offset` if that is known, else by `view` if that is.
     pub(crate) fn new(span: Span, index: Index, offset: Option<u64>, view: Option<SegmentView>) -> Self {
         let key = FrameKey::new(span.log_id, span.segment.id);
-        let known = offset.or_else(|| view.as_ref().and_then(|view| view.offset_of(index)));
-        let state = match known {
-            Some(offset) => LookupState::Frame { offset, bytes: FIRST_READ_BYTES },
-            None => LookupState::OpenSidecar,
+        let state = match (offset, &view) {
+            // Known without reading only of the active segment, whose file is open.
+            (Some(offset), _) => LookupState::Frame { offset, bytes: FIRST_READ_BYTES },
+            (None, Some(_)) => LookupState::OpenSegment,
+            (None, None) => LookupState::OpenSidecar,
         };
         Self { span, key, index, state, is_hint: view.is_some(), view, result: None }
     }

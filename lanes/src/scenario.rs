@@ -1,0 +1,24 @@
+//! A lane made of a name and a function.
+
+use samestep_replay_traits::{Lane, LaneContext, LaneError, Transcript};
+
+/// A scenario that is nothing but a function.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) run: fn(&LaneContext, &mut Transcript) -> Result<(), LaneError>,
+}
+
+impl Lane for Scenario {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn about(&self) -> &str {
+        self.about
+    }
+
+    fn run(&self, context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
+        (self.run)(context, transcript)
+    }
+}
