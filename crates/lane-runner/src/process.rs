@@ -49,9 +49,11 @@ impl Spawner {
     /// Runs a lane once, in a fresh process and a fresh folder.
     pub(crate) fn run(&self, lane: &str, seed: Seed, variation: &Variation) -> io::Result<Outcome> {
         let folder = tempfile::Builder::new().prefix("lane-").tempdir()?;
-        let mut child = self.spawn(lane, seed, variation, folder.path())?;
-        let status = wait(&mut child, self.timeout)?;
-        let outcome = read_outcome(folder.path(), status, self.timeout)?;
+        // The worker is elsewhere, and `TMPDIR` may be a relative path.
+        let path = std::path::absolute(folder.path())?;
+        let mut child = self.spawn(lane, seed, variation, &path)?;
+        let ended = wait(&mut child, self.timeout)?;
+        let outcome = read_outcome(&path, ended, self.timeout)?;
         // What cannot be removed (a lane may take its own permissions away) is no reason to fail.
         drop(folder);
         Ok(outcome)
