@@ -44,7 +44,10 @@ impl Workspace {
             .current_dir(self.path())
             .output()
             .unwrap_or_else(|error| {
-                panic!("{}: {error}: cargo builds it with --examples", program.display())
+                panic!(
+                    "{}: {error}: a plain `cargo test` builds it, --all-targets and --test do not",
+                    program.display()
+                )
             });
         let text = |bytes| String::from_utf8(bytes).expect("it prints text");
         Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }

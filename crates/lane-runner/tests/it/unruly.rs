@@ -41,6 +41,13 @@ fn a_signal_is_named() {
     check("--lane unruly/aborting --iterations 3", 1, &["killed by signal 6"]);
 }
 
+/// Workers stand in other folders than the runner, and find theirs all the same.
+#[test]
+fn a_relative_temporary_folder_will_do() {
+    let ran = Workspace::new().run_with("--lane control/ --bless --iterations 2", &[("TMPDIR", ".")]);
+    ran.check(0, &["held     control/holds"]);
+}
+
 /// The time out holds for one run, and the first such run settles its lane.
 #[test]
 fn a_hanging_lane_is_killed() {
