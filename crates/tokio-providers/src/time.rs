@@ -14,6 +14,8 @@ use tokio::time::Instant;
 /// The operating system's clocks, and tokio's timers. Clones have the same start.
 ///
 /// Tokio's timers are as fine as a millisecond: a sleep ends up to one later than asked for, never earlier.
+/// Tasks whose sleeps are over are woken in the order of their deadlines; the future that a runtime blocks on is no
+/// task, and is polled ahead of them.
 #[derive(Clone, Debug)]
 pub struct TokioTimeProvider {
     sleepers: Arc<Sleepers>,
@@ -57,7 +59,7 @@ impl TimeProvider for TokioTimeProvider {
 
 /// Sleeps until `deadline`, and ends behind all whose deadlines are earlier.
 async fn end_in_turn(sleepers: Arc<Sleepers>, deadline: Duration) {
-    if sleepers.now() >= deadline {
+    if sleepers.now() >= deadline && !sleepers.has_earlier(deadline) {
         return;
     }
     let Some(instant) = sleepers.start.checked_add(deadline) else {
@@ -116,6 +118,11 @@ impl Sleepers {
         };
         // Outside the lock: a waker may run code that sleeps.
         due.into_values().for_each(Waker::wake);
+    }
+
+    /// Whether somebody sleeps until before `deadline`.
+    fn has_earlier(&self, deadline: Duration) -> bool {
+        self.lock().waiting.first_key_value().is_some_and(|((first, _), _)| *first < deadline)
     }
 
     fn lock(&self) -> MutexGuard<'_, SleeperList> {
@@ -181,6 +188,7 @@ mod tests {
     use std::time::Duration;
 
     use samestep_provider_traits::TimeProvider;
+    use tokio::task::{JoinHandle, spawn_local};
 
     use super::TokioTimeProvider;
     use crate::TokioRuntime;
@@ -188,27 +196,47 @@ mod tests {
     /// Tokio rounds deadlines up to milliseconds and fires those of one in any order.
     #[test]
     fn sleeps_that_share_a_millisecond_end_in_order() {
-        let ended = Rc::new(RefCell::new(Vec::new()));
-        let time = TokioTimeProvider::new();
         TokioRuntime::new().unwrap().block_on(async {
-            let start = time.now() + Duration::from_millis(3);
-            // Over more than one millisecond, and in no order.
-            let tasks: Vec<_> = (0..500)
-                .map(|number| number * 7919 % 3000)
-                .map(|us| {
-                    let (ended, time) = (Rc::clone(&ended), time.clone());
-                    tokio::task::spawn_local(async move {
-                        time.sleep_until(start + Duration::from_micros(us)).await;
-                        ended.borrow_mut().push(us);
-                    })
-                })
-                .collect();
+            tokio::time::pause();
+            let time = TokioTimeProvider::new();
+            let ended = Rc::new(RefCell::new(Vec::new()));
+            // Over a few milliseconds, and in no order.
+            let tasks: Vec<_> =
+                (0..500).map(|number| sleep_until_us(&time, number * 7919 % 3000 + 1, &ended)).collect();
             for task in tasks {
                 task.await.unwrap();
             }
+            assert!(ended.borrow().is_sorted(), "{:?}", ended.borrow());
+            assert_eq!(ended.borrow().len(), 500);
+            assert!(time.sleepers.lock().waiting.is_empty(), "a sleep that ended is still in the list");
         });
-        assert!(ended.borrow().is_sorted(), "{:?}", ended.borrow());
-        assert!(time.sleepers.lock().waiting.is_empty(), "a sleep that ended is still in the list");
+    }
+
+    /// A deadline that has passed when its sleep begins is still behind those that passed before.
+    #[test]
+    fn a_late_sleep_overtakes_nobody() {
+        TokioRuntime::new().unwrap().block_on(async {
+            let time = TokioTimeProvider::new();
+            let ended = Rc::new(RefCell::new(Vec::new()));
+            let early = sleep_until_us(&time, 1000, &ended);
+            tokio::task::yield_now().await;
+            while time.now() < Duration::from_millis(3) {
+                // Tokio looks at no timer meanwhile.
+                std::hint::spin_loop();
+            }
+            sleep_until_us(&time, 2000, &ended).await.unwrap();
+            early.await.unwrap();
+            assert_eq!(*ended.borrow(), [1000, 2000]);
+        });
+    }
+
+    /// A task that notes when its sleep ended.
+    fn sleep_until_us(time: &TokioTimeProvider, us: u64, ended: &Rc<RefCell<Vec<u64>>>) -> JoinHandle<()> {
+        let (time, ended) = (time.clone(), Rc::clone(ended));
+        spawn_local(async move {
+            time.sleep_until(Duration::from_micros(us)).await;
+            ended.borrow_mut().push(us);
+        })
     }
 
     #[test]

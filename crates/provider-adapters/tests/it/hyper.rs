@@ -181,7 +181,8 @@ fn a_client_that_leaves_ends_its_connection() {
 fn instants_follow_the_provider() {
     run(|world| async move {
         let timer = HyperTimer::new(world.time().clone());
-        let (before, start) = (timer.now(), world.time().now());
+        let start = world.time().now();
+        let before = timer.now();
         timer.sleep(Duration::from_millis(3)).await;
         let passed = timer.now() - before;
         assert!(passed >= Duration::from_millis(3));
