@@ -1,6 +1,6 @@
 //! What every [`TimeProvider`] must keep.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{pending, ready};
 use std::io;
 use std::rc::Rc;
@@ -57,22 +57,30 @@ async fn a_deadline_that_passed_ends_at_once<P: Providers>(world: P) {
 }
 
 async fn sleeps_end_in_the_order_of_their_deadlines<P: Providers>(world: P) {
-    let ended = Rc::new(RefCell::new(Vec::new()));
-    let start = world.time().now();
-    let tasks: Vec<_> = [30_u64, 10, 20, 40]
-        .into_iter()
-        .map(|ms| {
-            let (ended, time) = (Rc::clone(&ended), world.time().clone());
-            world.task().spawn("sleeper", async move {
-                time.sleep_until(start + Duration::from_millis(ms)).await;
-                ended.borrow_mut().push(ms);
+    // A sleep that begins when its deadline has passed may end ahead of those that begin after it. On a real clock
+    // that is seen when the machine stands still meanwhile; such an attempt says nothing, and is repeated.
+    let mut began_in_time = false;
+    while !began_in_time {
+        let (ended, last_began) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(Duration::ZERO)));
+        let start = world.time().now();
+        let tasks: Vec<_> = [30_u64, 10, 20, 40]
+            .into_iter()
+            .map(|ms| {
+                let (ended, last_began) = (Rc::clone(&ended), Rc::clone(&last_began));
+                let time = world.time().clone();
+                world.task().spawn("sleeper", async move {
+                    last_began.set(time.now());
+                    time.sleep_until(start + Duration::from_millis(ms)).await;
+                    ended.borrow_mut().push(ms);
+                })
             })
-        })
-        .collect();
-    for task in tasks {
-        soon(&world, "a sleeper", task).await.unwrap();
+            .collect();
+        for task in tasks {
+            soon(&world, "a sleeper", task).await.unwrap();
+        }
+        began_in_time = last_began.get() < start + Duration::from_millis(10);
+        assert!(!began_in_time || *ended.borrow() == [10, 20, 30, 40], "ended as {:?}", ended.borrow());
     }
-    assert_eq!(*ended.borrow(), [10, 20, 30, 40]);
 }
 
 async fn a_sleep_starts_at_its_first_poll<P: Providers>(world: P) {

@@ -1,0 +1,6 @@
+//! What the providers must keep, and what the runner does, on real sockets and files.
+
+mod contracts;
+mod network;
+mod runner;
+mod storage;
