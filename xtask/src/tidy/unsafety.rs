@@ -70,7 +70,7 @@ const MODULES: &[(&str, &[&str])] = &[
     // The contract of owned buffers, and the buffer that is aligned for direct I/O.
     ("crates/provider-traits/src", &["io_buf", "aligned"]),
     // The ring on which the shape of the traits was tried.
-    ("spikes/ring/src", &["sys"]),
+    ("spikes/src/ring", &["sys"]),
     // Reads padding: one of the planted bugs that must be caught.
     ("crates/lane-runner/tests/fixture", &["uninit"]),
 ];
