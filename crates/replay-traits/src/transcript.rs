@@ -56,7 +56,7 @@ impl Transcript {
 
     /// The lines so far, oldest first, without line breaks.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.text.lines()
+        self.text.split_terminator('\n')
     }
 
     /// Number of lines so far.
@@ -146,6 +146,11 @@ mod tests {
         assert_eq!(transcript.text(), "a\n\nb\n");
         assert_eq!(transcript.line_count(), 3);
         assert_eq!(transcript.lines().collect::<Vec<_>>(), ["a", "", "b"]);
+    }
+
+    #[test]
+    fn a_line_may_end_in_a_carriage_return() {
+        assert_eq!(transcript(&["a\r", "\r"]).lines().collect::<Vec<_>>(), ["a\r", "\r"]);
     }
 
     /// Where a line ends is part of what is hashed.
