@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Which way bytes go.
@@ -82,21 +82,38 @@ impl<S> Shared<S> {
 /// Those who wait for one direction. Who left since is woken once for nothing.
 #[derive(Debug, Default)]
 struct Waiting {
-    wakers: Mutex<Vec<Waker>>,
+    wakers: Mutex<Wakers>,
+}
+
+/// Mostly one, which takes no room on the heap.
+#[derive(Debug, Default)]
+struct Wakers {
+    first: Option<Waker>,
+    others: Vec<Waker>,
 }
 
 impl Waiting {
     fn add(&self, waker: &Waker) {
-        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        if !wakers.iter().any(|known| known.will_wake(waker)) {
-            wakers.push(waker.clone());
+        let mut wakers = self.lock();
+        let is_known = wakers.first.iter().chain(&wakers.others).any(|known| known.will_wake(waker));
+        if is_known {
+            return;
+        }
+        if wakers.first.is_none() {
+            wakers.first = Some(waker.clone());
+        } else {
+            wakers.others.push(waker.clone());
         }
     }
 
     fn wake_all(&self) {
-        let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
+        let wakers = std::mem::take(&mut *self.lock());
         // Outside the lock: a waker may run code that waits for this socket.
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.first.into_iter().chain(wakers.others).for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wakers> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
-use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use samestep_provider_traits::{Access, Alignment, Creation, Metadata, OpenOptions};
 
@@ -106,14 +106,9 @@ impl Medium for Disk {
         if length == 0 {
             return Ok(());
         }
-        if !cfg!(any(target_os = "linux", target_os = "android")) {
-            return self.fill_to(length);
-        }
-        let reserve = || rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, length);
-        match rustix::io::retry_on_intr(reserve) {
-            Ok(()) => Ok(()),
-            Err(Errno::OPNOTSUPP) => self.fill_to(length),
-            Err(errno) => Err(exact(errno.into())),
+        match reserve(&self.file, length) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.fill_to(length),
+            outcome => outcome.map_err(exact),
         }
     }
 
@@ -125,6 +120,19 @@ impl Medium for Disk {
     fn metadata(&self) -> io::Result<Metadata> {
         self.file.metadata().map(|metadata| super::metadata_of(&metadata))
     }
+}
+
+/// Takes room on the device for the first `length` bytes, where the file system can without writing them.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn reserve(file: &fs::File, length: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+
+    Ok(rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, length))?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn reserve(_: &fs::File, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Repeats `call` while signals interrupt it.
@@ -195,3 +203,26 @@ const PAGE: Alignment = Alignment { memory_bytes: 4096, offset_bytes: 4096 };
 
 /// Zeros per write when room is reserved by writing it.
 const FILL_BYTES: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use samestep_provider_traits::OpenOptions;
+
+    use super::{Disk, FILL_BYTES};
+
+    #[test]
+    fn zeros_fill_the_room_behind_the_end_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let (disk, _) = Disk::open(&root.path().join("f"), OpenOptions::read_write().create_new()).unwrap();
+        disk.file.write_all_at(b"kept", 0).unwrap();
+        let length = 2 * FILL_BYTES + 1;
+        for asked in [length, 3, 0] {
+            disk.fill_to(asked as u64).unwrap();
+            let read = std::fs::read(root.path().join("f")).unwrap();
+            assert_eq!((&read[..4], read.len()), (&b"kept"[..], length));
+            assert!(read[4..].iter().all(|byte| *byte == 0));
+        }
+    }
+}

@@ -4,3 +4,4 @@ mod contracts;
 mod network;
 mod runner;
 mod storage;
+mod world;

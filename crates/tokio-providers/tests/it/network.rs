@@ -8,12 +8,9 @@ use std::task::Poll;
 use samestep_provider_traits::{
     JoinHandle, NetworkProvider, Providers, TaskProvider, TcpListener, TcpStream, UdpSocket,
 };
-use samestep_tokio_providers::{TokioProviders, TokioRuntime, TokioTcpStream};
+use samestep_tokio_providers::{TokioProviders, TokioTcpStream};
 
-fn run<Fut: Future<Output = ()>>(test: impl FnOnce(TokioProviders) -> Fut) {
-    let root = tempfile::tempdir().unwrap();
-    TokioRuntime::new().unwrap().block_on(test(TokioProviders::new(root.path(), 7)));
-}
+use crate::world::run;
 
 async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await

@@ -1,16 +1,12 @@
 //! What the suites do not ask of the files.
 
-use std::future::Future;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use samestep_provider_traits::{AlignedBuf, File, IoBufMut, OpenOptions, Providers, StorageProvider};
 use samestep_tokio_providers::{TokioProviders, TokioRuntime};
 
-fn run<Fut: Future<Output = ()>>(test: impl FnOnce(TokioProviders) -> Fut) {
-    let root = tempfile::tempdir().unwrap();
-    TokioRuntime::new().unwrap().block_on(test(TokioProviders::new(root.path(), 7)));
-}
+use crate::world::run;
 
 #[test]
 fn more_than_one_copy_is_written_and_read() {
