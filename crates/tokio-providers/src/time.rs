@@ -160,13 +160,13 @@ impl Sleeper {
 
     /// Notes whom to wake, and tells whether this one still waits.
     fn waits_on(&self, waker: &Waker) -> bool {
-        match self.sleepers.lock().waiting.get_mut(&self.key) {
-            Some(known) => {
-                known.clone_from(waker);
-                true
-            }
-            None => false,
-        }
+        let waker = waker.clone();
+        let former = {
+            let mut list = self.sleepers.lock();
+            list.waiting.get_mut(&self.key).map(|known| std::mem::replace(known, waker))
+        };
+        // The former is dropped outside the lock: the last waker of a task may drop the task, and its sleeps.
+        former.is_some()
     }
 }
 

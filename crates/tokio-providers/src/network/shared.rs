@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -47,9 +48,9 @@ impl<S> Shared<S> {
             Direction::In => &self.incoming,
             Direction::Out => &self.outgoing,
         };
+        let call = Call::begin(waiting);
         poll_fn(|cx| {
-            waiting.add(cx.waker());
-            let wakes_all = Waker::from(Arc::clone(waiting));
+            let wakes_all = call.wait(cx.waker());
             self.with(|socket| Ok(operation(socket, &mut Context::from_waker(&wakes_all))))
                 .unwrap_or_else(|error| Poll::Ready(Err(error)))
         })
@@ -79,41 +80,33 @@ impl<S> Shared<S> {
     }
 }
 
-/// Those who wait for one direction. Who left since is woken once for nothing.
+/// The calls that wait for one direction.
 #[derive(Debug, Default)]
 struct Waiting {
-    wakers: Mutex<Wakers>,
+    calls: Mutex<Calls>,
 }
 
-/// Mostly one, which takes no room on the heap.
 #[derive(Debug, Default)]
-struct Wakers {
-    first: Option<Waker>,
-    others: Vec<Waker>,
+struct Calls {
+    /// By number; few, mostly one.
+    wakers: Vec<(u64, Waker)>,
+    begun_count: u64,
 }
 
 impl Waiting {
-    fn add(&self, waker: &Waker) {
-        let mut wakers = self.lock();
-        let is_known = wakers.first.iter().chain(&wakers.others).any(|known| known.will_wake(waker));
-        if is_known {
-            return;
-        }
-        if wakers.first.is_none() {
-            wakers.first = Some(waker.clone());
-        } else {
-            wakers.others.push(waker.clone());
-        }
-    }
-
     fn wake_all(&self) {
-        let wakers = std::mem::take(&mut *self.lock());
+        let mut wakers = mem::take(&mut self.lock().wakers);
         // Outside the lock: a waker may run code that waits for this socket.
-        wakers.first.into_iter().chain(wakers.others).for_each(Waker::wake);
+        wakers.drain(..).for_each(|(_, waker)| waker.wake());
+        let mut calls = self.lock();
+        if calls.wakers.is_empty() {
+            // The room is used again, so that waiting allocates nothing.
+            calls.wakers = wakers;
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Wakers> {
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,5 +117,86 @@ impl Wake for Waiting {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_all();
+    }
+}
+
+/// One call that waits. Leaves the list when dropped.
+///
+/// A call has one place, whatever waker it comes with: two wakers of one task need not be equal, and a list of
+/// all that were seen would grow with every poll.
+struct Call<'a> {
+    waiting: &'a Arc<Waiting>,
+    number: u64,
+}
+
+impl<'a> Call<'a> {
+    fn begin(waiting: &'a Arc<Waiting>) -> Self {
+        let mut calls = waiting.lock();
+        calls.begun_count += 1;
+        Self { waiting, number: calls.begun_count }
+    }
+
+    /// Notes whom to wake, and gives the waker that wakes all.
+    fn wait(&self, waker: &Waker) -> Waker {
+        let waker = waker.clone();
+        let mut calls = self.waiting.lock();
+        let known = calls.wakers.iter_mut().find(|(number, _)| *number == self.number);
+        let former = if let Some((_, known)) = known {
+            Some(mem::replace(known, waker))
+        } else {
+            calls.wakers.push((self.number, waker));
+            None
+        };
+        drop(calls);
+        // Outside the lock: the last waker of a task may drop the task, and with it calls that wait here.
+        drop(former);
+        Waker::from(Arc::clone(self.waiting))
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        let waker = {
+            let mut calls = self.waiting.lock();
+            let place = calls.wakers.iter().position(|(number, _)| *number == self.number);
+            place.map(|place| calls.wakers.remove(place))
+        };
+        // Outside the lock, as above.
+        drop(waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::io;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use super::{Direction, Shared};
+
+    /// Other wakers for each poll, as of one that is polled by a set of futures, do not pile up.
+    #[test]
+    fn a_call_has_one_place_and_leaves_it() {
+        let shared = Shared::new(());
+        {
+            let never = || shared.when_ready(Direction::In, |(), _| Poll::<io::Result<()>>::Pending);
+            let (mut one, mut two) = (pin!(never()), pin!(never()));
+            for _ in 0..100 {
+                let waker = Waker::from(Arc::new(Other));
+                let mut cx = Context::from_waker(&waker);
+                assert!(one.as_mut().poll(&mut cx).is_pending());
+                assert!(two.as_mut().poll(&mut cx).is_pending());
+            }
+            assert_eq!(shared.incoming.lock().wakers.len(), 2);
+        }
+        assert_eq!(shared.incoming.lock().wakers.len(), 0);
+    }
+
+    struct Other;
+
+    impl Wake for Other {
+        fn wake(self: Arc<Self>) {}
     }
 }

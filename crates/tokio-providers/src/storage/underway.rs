@@ -1,18 +1,20 @@
 //! What is under way on one open file, and what became of operations whose futures are gone.
 
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// The operations of one open file that have begun and are not over, whether somebody waits for them or not.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Underway {
     state: Arc<Mutex<State>>,
+    /// Told whenever an operation is over.
+    ended: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -20,8 +22,6 @@ struct State {
     begun_count: u64,
     /// By number, in the order of beginning.
     running: BTreeMap<u64, Effect>,
-    /// Those who wait for operations to end.
-    waiting: Vec<Waker>,
     /// The first error of a change that nobody was there to see, until it is reported.
     unseen_error: Option<io::Error>,
 }
@@ -72,17 +72,15 @@ impl Underway {
 
     async fn ended(&self, matters: impl Fn(Effect) -> bool) {
         let last = self.lock().begun_count;
-        poll_fn(|cx| {
-            let mut state = self.lock();
-            if !state.running.range(..=last).any(|(_, effect)| matters(*effect)) {
-                return Poll::Ready(());
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            // Before the look, so that what ends behind it is told.
+            ended.as_mut().enable();
+            if !self.lock().running.range(..=last).any(|(_, effect)| matters(*effect)) {
+                return;
             }
-            if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.waiting.push(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await;
+            ended.await;
+        }
     }
 
     fn note_unseen<T>(&self, effect: Effect, outcome: io::Result<T>) {
@@ -148,11 +146,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let waiting = {
-            let mut state = self.underway.lock();
-            state.running.remove(&self.number);
-            std::mem::take(&mut state.waiting)
-        };
-        waiting.into_iter().for_each(Waker::wake);
+        self.underway.lock().running.remove(&self.number);
+        self.underway.ended.notify_waiters();
     }
 }
