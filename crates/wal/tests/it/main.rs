@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod crash;
+mod damage;
 mod disk;
+mod faults;
+mod golden;
 mod model;
 mod public;
+mod random;
