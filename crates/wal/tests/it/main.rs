@@ -4,6 +4,7 @@
 mod crash;
 mod damage;
 mod disk;
+mod faces;
 mod faults;
 mod golden;
 mod model;

@@ -64,7 +64,7 @@ fn folder_digest(dir: &Path) -> String {
         hasher.update((bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:?}", hasher.finalize())
 }
 
 #[test]
