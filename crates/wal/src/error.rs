@@ -217,7 +217,8 @@ pub enum TruncateError {
         /// First index that can be truncated from.
         first: Index,
     },
-    /// The disk is full. Nothing was removed; nothing acknowledged is lost. Make space and repeat.
+    /// The disk is full. The entries may be removed already, but not for good; nothing else is lost. Make space and
+    /// repeat.
     #[error("no space left")]
     NoSpace(#[source] DiskError),
     /// The disk failed, now or before. Whether the entries are removed shows the next opening.
@@ -229,7 +230,8 @@ pub enum TruncateError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PruneError {
-    /// The disk is full, so that not even the mark could be written. Nothing was removed. Make space and repeat.
+    /// The disk is full. The entries are out of sight while the log is open, but no file is removed, and the next
+    /// opening may find them again. Make space and repeat.
     #[error("no space left")]
     NoSpace(#[source] DiskError),
     /// The disk failed, now or before. Nothing above the pruned index is lost; open the log again to go on.

@@ -98,7 +98,7 @@ impl SegmentHeader {
 
     /// Reads a header block; `block` may be shorter than one, as files can be.
     pub(crate) fn decode(block: &[u8]) -> HeaderRead {
-        if block.iter().all(|&byte| byte == 0) {
+        if is_zero(block) {
             return HeaderRead::Zero;
         }
         let Some(min_reader) = check_block(block, SEGMENT_MAGIC) else { return HeaderRead::Bad };
@@ -177,7 +177,7 @@ impl Meta {
     pub(crate) fn decode_best(file: &[u8]) -> MetaRead {
         let slots = [0, 1].map(|slot| {
             let block = file.get(slot * BLOCK_BYTES..(slot + 1) * BLOCK_BYTES).unwrap_or_default();
-            let zero = block.iter().all(|&byte| byte == 0);
+            let zero = is_zero(block);
             (Self::decode(block).filter(|meta| meta.sequence % 2 == slot as u64), zero)
         });
         let best = slots.iter().filter_map(|(meta, _)| *meta).max_by_key(|meta| meta.sequence);
@@ -225,12 +225,25 @@ fn check_block(block: &[u8], magic: [u8; 8]) -> Option<u16> {
     let whole = block.len() == BLOCK_BYTES
         && u32_at(block, CHECKSUM_AT) == crc32fast::hash(&block[..CHECKSUM_AT])
         && block[..8] == magic
-        && block[USED_BYTES..].iter().all(|&byte| byte == 0);
+        && is_zero(&block[USED_BYTES..]);
     whole.then(|| u16::from_le_bytes([block[10], block[11]]))
 }
 
 fn log_id_at(block: &[u8]) -> LogId {
     LogId::new(block[16..32].try_into().expect("16 bytes"))
+}
+
+/// Whether all of `bytes` are zero, at the speed at which memory is compared.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(BLOCK_BYTES).all(|chunk| *chunk == ZEROS[..chunk.len()])
+}
+
+/// Length of `bytes` without the zeros at its end.
+pub(crate) fn nonzero_len(bytes: &[u8]) -> usize {
+    let blocks =
+        bytes.rchunks(BLOCK_BYTES).take_while(|block| is_zero(block)).map(<[u8]>::len).sum::<usize>();
+    let rest = &bytes[..bytes.len() - blocks];
+    rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -254,6 +267,8 @@ pub(crate) fn to_u64(len: usize) -> u64 {
 pub(crate) fn to_usize(len: u64) -> usize {
     usize::try_from(len).expect("the segment fits the address space")
 }
+
+static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 
 /// Frames start at multiples of [`ALIGN`], one behind the other. The only padding this version writes.
 const PAD_TIGHT: u32 = 8;

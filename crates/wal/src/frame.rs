@@ -152,3 +152,6 @@ impl FrameKey {
 pub(crate) fn frame_bytes(payload_bytes: u32) -> u64 {
     (to_u64(FRAME_HEADER_BYTES) + u64::from(payload_bytes)).next_multiple_of(ALIGN)
 }
+
+#[cfg(test)]
+mod tests;

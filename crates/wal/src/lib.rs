@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod async_wal;
 mod cursor;
 mod disk;
 mod error;
@@ -11,6 +12,7 @@ mod log;
 mod op;
 mod opening;
 mod options;
+mod provider_io;
 mod record;
 mod recover;
 mod report;
@@ -20,6 +22,7 @@ pub mod std_io;
 mod view;
 mod wal;
 
+pub use async_wal::{AsyncReader, AsyncWal};
 pub use disk::Disk;
 pub use error::{
     AppendError, Damage, DamageKind, OpenError, PruneError, ReadError, SyncError, TruncateError,

@@ -154,7 +154,7 @@ impl Log {
     }
 
     /// Places the new value of `slot` in the open group.
-    pub fn stage_state(&mut self, slot: u16, record: StateRecord) -> Result<(), StageError> {
+    pub fn stage_state(&mut self, slot: u16, record: &StateRecord) -> Result<(), StageError> {
         let bytes = to_u64(record.payload.len());
         if bytes > STATE_BYTES_MAX {
             return Err(StageError::Append(AppendError::TooLarge { bytes, bytes_max: STATE_BYTES_MAX }));
@@ -164,7 +164,7 @@ impl Log {
         let body = Body { kind: Kind::State, index: record.index.get(), aux: record.aux, slot, flags: 0 };
         self.stage_frame(body, &record.payload, crc32fast::hash(&record.payload));
         self.active.appends = self.active.appends.saturating_add(1);
-        let old = self.states.insert(slot, record);
+        let old = self.states.insert(slot, record.clone());
         self.undo.steps.push(UndoStep::State { slot, old });
         Ok(())
     }

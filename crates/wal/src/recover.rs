@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use samestep_replay_traits::Index;
 
 use crate::error::{Damage, DamageKind};
-use crate::format::{BLOCK_END, SECTOR_BYTES, SegmentHeader, to_u64, to_usize};
+use crate::format::{BLOCK_END, SECTOR_BYTES, SegmentHeader, is_zero, nonzero_len, to_u64, to_usize};
 use crate::frame::{DecodedFrame, FRAME_HEADER_BYTES, FrameHeader, FrameKey, Kind};
 use crate::id::Lsn;
 use crate::options::TailModel;
@@ -33,7 +33,7 @@ pub(crate) fn recover(
         damage.proven_end = Some(proven);
         return Err(Stop::Damage(damage));
     }
-    let nonzero_end = to_u64(bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1));
+    let nonzero_end = to_u64(nonzero_len(bytes));
     let tail = classify(bytes, &front, &key, nonzero_end, model).map_err(|kind| match kind {
         Refusal::Rot => Stop::Damage(front.damage(header)),
         Refusal::Ambiguous => {
@@ -234,7 +234,8 @@ fn valid_frames<'a>(
     from: u64,
     key: &'a FrameKey,
 ) -> impl Iterator<Item = (u64, FrameHeader)> + 'a {
-    let last = bytes.len().saturating_sub(FRAME_HEADER_BYTES);
+    // A header is never all zeros, so none starts behind the last byte that is not.
+    let last = nonzero_len(bytes).min(bytes.len().saturating_sub(FRAME_HEADER_BYTES));
     (to_usize(from)..=last).step_by(8).filter_map(move |at| {
         let offset = to_u64(at);
         let frame = key.decode(offset, &bytes[at..])?;
@@ -265,7 +266,8 @@ fn classify(
     if nonzero_end <= at {
         return Ok(if front.end == at { Tail::Zero } else { Tail::Torn });
     }
-    if bytes[to_usize(at)..].iter().map(|byte| byte.count_ones()).sum::<u32>() == 1 {
+    let last = to_usize(nonzero_end) - 1;
+    if bytes[last].is_power_of_two() && is_zero(&bytes[to_usize(at)..last]) {
         return Ok(if front.end == at { Tail::StrayBit } else { Tail::Torn });
     }
     if model == TailModel::Evidence {
@@ -296,7 +298,7 @@ fn has_zero_sector(bytes: &[u8], start: u64, end: u64) -> bool {
     let mut at = start;
     while at < end {
         let next = ((at / SECTOR_BYTES + 1) * SECTOR_BYTES).min(end);
-        if bytes[to_usize(at)..to_usize(next)].iter().all(|&byte| byte == 0) {
+        if is_zero(&bytes[to_usize(at)..to_usize(next)]) {
             return true;
         }
         at = next;

@@ -98,9 +98,9 @@ impl<D: Disk> Wal<D> {
     /// # Errors
     ///
     /// See [`AppendError`]: the slot then keeps its old value.
-    pub fn put_state(&mut self, slot: u16, record: StateRecord) -> Result<(), AppendError> {
+    pub fn put_state(&mut self, slot: u16, record: &StateRecord) -> Result<(), AppendError> {
         loop {
-            match self.log.stage_state(slot, record.clone()) {
+            match self.log.stage_state(slot, record) {
                 Ok(()) => break,
                 Err(StageError::Full) => self.drive()?,
                 Err(StageError::Append(error)) => return Err(error),

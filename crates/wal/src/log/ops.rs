@@ -184,6 +184,20 @@ impl Log {
         }
     }
 
+    /// Tells the log that the operation that is out, if any, will never be completed, so that its outcome stays
+    /// unknown. That poisons.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Poisoned`] if one was out, or the log is poisoned already.
+    pub fn abandon_op(&mut self) -> Result<(), Failure> {
+        if self.doing.take().is_some() {
+            let source = io::Error::other("the operation was abandoned, its outcome is not known").into();
+            self.poison = Some(DiskError { op: "finish an operation", file: None, source });
+        }
+        self.check_poison()
+    }
+
     fn next_duty(&mut self) -> (Doing, Op) {
         let active = FileName::Segment(self.active.id);
         let duties = &mut self.duties;

@@ -2,6 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod crash;
+mod damage;
 mod disk;
+mod faces;
+mod faults;
+mod golden;
 mod model;
 mod public;
+mod random;

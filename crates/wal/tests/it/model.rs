@@ -93,7 +93,7 @@ pub(crate) fn run<D: Disk>(wal: &mut Wal<D>, call: Call) -> Result<(), CallError
         }
         Call::State { slot, seed } => {
             let record = StateRecord { index: Index::new(3), aux: 4, payload: payload(seed, 9) };
-            wal.put_state(slot, record).map_err(of_append)
+            wal.put_state(slot, &record).map_err(of_append)
         }
         Call::Truncate { back } => {
             let first = wal.first_index().unwrap_or(wal.next_index());

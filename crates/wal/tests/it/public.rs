@@ -64,7 +64,7 @@ fn folder_digest(dir: &Path) -> String {
         hasher.update((bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:?}", hasher.finalize())
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn what_is_appended_is_read_again_after_reopening() {
     assert_eq!(report.outcome, OpenOutcome::Created);
     assert_eq!(wal.append(b"a").unwrap(), index(1));
     assert_eq!(wal.append_batch(&["b".into(), Prepared::new(b"c").with_aux(9)]).unwrap(), index(2));
-    wal.put_state(1, state(3, b"vote")).unwrap();
+    wal.put_state(1, &state(3, b"vote")).unwrap();
     assert_eq!(wal.durable_index(), Some(index(3)));
     wal.close().unwrap();
     let (mut wal, report) = Wal::open(dir.path(), Options::default()).unwrap();
@@ -108,7 +108,7 @@ fn rollover_gives_sevendb_lines() {
     for i in 1..=12_u8 {
         wal.append(Prepared::new(&[i]).with_aux(1).with_index(index(i.into()))).unwrap();
         if i % 5 == 0 {
-            wal.put_state(1, state(i.into(), &[0xaa, i])).unwrap();
+            wal.put_state(1, &state(i.into(), &[0xaa, i])).unwrap();
         }
     }
     assert_eq!(wal.segment_count(), 5);
@@ -126,7 +126,7 @@ fn rollover_gives_sevendb_lines() {
 fn prune_gives_sevendb_lines() {
     let dir = tempfile::tempdir().unwrap();
     let (mut wal, _) = Wal::open(dir.path(), rotating(2)).unwrap();
-    wal.put_state(1, state(1, b"vote")).unwrap();
+    wal.put_state(1, &state(1, b"vote")).unwrap();
     for i in 1..=12_u8 {
         wal.append(Prepared::new(&[0x7f, i]).with_aux(1)).unwrap();
     }
@@ -167,7 +167,7 @@ fn equal_scripts_leave_byte_identical_folders() {
                 let (mut wal, _) = Wal::open(dir.path(), rotating(4)).unwrap();
                 for i in 0..9_u8 {
                     wal.append(&[i; 3]).unwrap();
-                    wal.put_state(u16::from(i) % 3, state(1, &[i])).unwrap();
+                    wal.put_state(u16::from(i) % 3, &state(1, &[i])).unwrap();
                 }
                 wal.truncate_suffix(index(5)).unwrap();
                 wal.prune_through(index(2)).unwrap();
