@@ -18,6 +18,7 @@ use samestep_replay_traits::Lane;
 /// All lanes, by crate.
 pub const LANES: &[&dyn Lane] = &[
     &replay::TranscriptVectors,
+    &wal::FACES,
     &wal::FOLDER_BYTES,
     &wal::NO_APP_CRC,
     &wal::PRUNE,

@@ -6,6 +6,7 @@
 //! client has ended; servers are then told by [`Shutdown`] and dropped if they do not end.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn, ready};
@@ -182,7 +183,9 @@ pub struct Shutdown {
 #[derive(Default)]
 struct State {
     is_requested: bool,
-    waiting: Vec<Waker>,
+    /// One waker a waiting future, by its number.
+    waiting: BTreeMap<u64, Waker>,
+    next_waiting: u64,
 }
 
 impl Shutdown {
@@ -199,7 +202,7 @@ impl Shutdown {
             std::mem::take(&mut state.waiting)
         };
         // Outside the borrow: a waker may run code that asks for the signal.
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// Whether the signal was given.
@@ -209,17 +212,33 @@ impl Shutdown {
 
     /// Ends when the signal is given.
     pub fn requested(&self) -> impl Future<Output = ()> + use<> {
-        let state = Rc::clone(&self.state);
+        let place = {
+            let mut state = self.state.borrow_mut();
+            state.next_waiting += 1;
+            Place { state: Rc::clone(&self.state), number: state.next_waiting }
+        };
         poll_fn(move |cx| {
-            let mut state = state.borrow_mut();
+            let mut state = place.state.borrow_mut();
             if state.is_requested {
                 return Poll::Ready(());
             }
-            if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.waiting.push(cx.waker().clone());
-            }
+            state.waiting.insert(place.number, cx.waker().clone());
             Poll::Pending
         })
+    }
+}
+
+/// A waiting future's place, given up with it.
+struct Place {
+    state: Rc<RefCell<State>>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let waker = self.state.borrow_mut().waiting.remove(&self.number);
+        // Outside the borrow, as above.
+        drop(waker);
     }
 }
 
@@ -234,7 +253,8 @@ mod tests {
     use std::future::Future;
     use std::net::SocketAddr;
     use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
 
     use super::{Role, Shutdown, Topology};
 
@@ -264,5 +284,26 @@ mod tests {
         shutdown.clone().request();
         assert_eq!(early.poll(&mut cx), Poll::Ready(()));
         assert_eq!(pin!(shutdown.requested()).poll(&mut cx), Poll::Ready(()));
+    }
+
+    #[test]
+    fn a_future_that_waits_keeps_one_waker_and_takes_it_along() {
+        let shutdown = Shutdown::new();
+        {
+            let mut waiting = pin!(shutdown.requested());
+            for _ in 0..3 {
+                let waker = Waker::from(Arc::new(Unequal));
+                assert_eq!(waiting.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending);
+            }
+            assert_eq!(shutdown.state.borrow().waiting.len(), 1);
+        }
+        assert_eq!(shutdown.state.borrow().waiting.len(), 0);
+    }
+
+    /// Each in an `Arc` of its own, so that their wakers differ.
+    struct Unequal;
+
+    impl Wake for Unequal {
+        fn wake(self: Arc<Self>) {}
     }
 }

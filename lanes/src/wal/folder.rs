@@ -30,7 +30,7 @@ fn folder_bytes(context: &LaneContext, transcript: &mut Transcript) -> Result<()
     Ok(())
 }
 
-/// Writes one history to `dir` and digests what is left there: name, length and SHA-256 of each file.
+/// Writes one history to `dir` and digests what is left there.
 fn digest_of_one_history(dir: &Path) -> Result<Vec<(String, usize, String)>, LaneError> {
     for session in 0..3_u64 {
         let (mut wal, _) = Wal::open(dir, rotating_every(5))?;
@@ -49,6 +49,11 @@ fn digest_of_one_history(dir: &Path) -> Result<Vec<(String, usize, String)>, Lan
         wal.prune_through(Index::new(next + 3))?;
         wal.close()?;
     }
+    digest_of(dir)
+}
+
+/// Name, length and SHA-256 of each file in `dir`.
+pub(super) fn digest_of(dir: &Path) -> Result<Vec<(String, usize, String)>, LaneError> {
     let digest = |name: String| {
         let bytes = fs::read(dir.join(&name))?;
         let sha256 =

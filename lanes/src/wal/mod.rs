@@ -1,11 +1,13 @@
 //! Lanes of the write-ahead log.
 
+mod faces;
 mod folder;
 mod image;
 mod layout;
 mod sevendb;
 mod torn;
 
+pub(crate) use faces::FACES;
 pub(crate) use folder::FOLDER_BYTES;
 pub(crate) use layout::{PRUNE_REOPEN_APPEND, SEGMENT_COUNTS, SIDECAR_DAMAGE};
 pub(crate) use sevendb::{NO_APP_CRC, PRUNE, REOPEN_CONTINUE, ROLLOVER};
@@ -36,7 +38,7 @@ fn append<D: Disk>(wal: &mut Wal<D>, index: u64, term: u64, app: &[u8]) -> Resul
 
 fn put_hard_state<D: Disk>(wal: &mut Wal<D>, commit: u64, term: u64, bytes: &[u8]) -> Result<(), LaneError> {
     let record = StateRecord { index: Index::new(commit), aux: term, payload: bytes.to_vec() };
-    wal.put_state(HARD_STATE, record)?;
+    wal.put_state(HARD_STATE, &record)?;
     Ok(())
 }
 
@@ -73,29 +75,32 @@ fn full_lines<D: Disk>(wal: &mut Wal<D>) -> Result<Vec<String>, LaneError> {
     Ok(lines)
 }
 
-/// Writes what a reader of the log sees: entries, states, and where it starts and goes on.
+/// Writes what a reader of the log sees: entries, states, and where it goes on.
 fn tell<D: Disk>(wal: &mut Wal<D>, transcript: &mut Transcript) -> Result<(), LaneError> {
-    replay(wal, |entry| {
-        transcript.event(
-            &Event::new("entry")
-                .field("index", entry.index)
-                .field("aux", entry.aux)
-                .field("slot", entry.slot)
-                .field("crc", format_args!("{:08x}", entry.payload_crc))
-                .bytes("payload", entry.payload),
-        );
-    })?;
+    replay(wal, |entry| transcript.event(&entry_event(entry)))?;
     for (slot, record) in wal.states() {
-        transcript.event(
-            &Event::new("state")
-                .field("slot", slot)
-                .field("index", record.index)
-                .field("aux", record.aux)
-                .bytes("payload", &record.payload),
-        );
+        transcript.event(&state_event(slot, record));
     }
-    transcript.event(&Event::new("end").field("next", wal.next_index()));
+    transcript.event(&end_event(wal.next_index()));
     Ok(())
+}
+
+fn entry_event(entry: EntryRef<'_>) -> Event {
+    Event::new("entry")
+        .field("index", entry.index)
+        .field("aux", entry.aux)
+        .field("slot", entry.slot)
+        .field("crc", format_args!("{:08x}", entry.payload_crc))
+        .bytes("payload", entry.payload)
+}
+
+fn state_event(slot: u16, record: &StateRecord) -> Event {
+    let event = Event::new("state").field("slot", slot).field("index", record.index);
+    event.field("aux", record.aux).bytes("payload", &record.payload)
+}
+
+fn end_event(next: Index) -> Event {
+    Event::new("end").field("next", next)
 }
 
 /// Fails the lane unless `found` is `expected`, and names the first line that is not.
