@@ -399,3 +399,18 @@ fn an_unexplained_tail_is_refused_unless_evidence_decides() {
     evidence.tail = TailModel::Evidence;
     assert_eq!(read_all(&image, &evidence).unwrap().next, model.next - 1);
 }
+
+/// The last record of a log that was not closed has a sector of zeros by nature, and one bit of it rots. It looks
+/// torn, and one flipped bit explains it too: refused, not dropped.
+#[test]
+fn a_flipped_bit_beside_a_zero_sector_is_refused() {
+    let disk = SimDisk::from_image(&Image::new());
+    let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, None)).unwrap();
+    let mut payload = vec![0; 1500];
+    payload[..40].fill(0xa7);
+    wal.append(&payload).unwrap();
+    let mut image = disk.image();
+    image.get_mut(&name(1)).unwrap()[4096 + 40 + 7] ^= 0x10;
+    let opened = Wal::open_on(SimDisk::from_image(&image), defaults());
+    assert!(matches!(opened, Err(OpenError::AmbiguousTail { .. })), "{opened:?}");
+}
