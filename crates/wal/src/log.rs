@@ -137,7 +137,7 @@ impl Log {
     }
 
     /// Places `records` in the open group, as one batch that a crash keeps or drops whole, and returns the index
-    /// of the first. Not durable yet, see [`Self::durable_index`].
+    /// of the first. Not durable yet, see [`Self::durable_next`].
     pub fn stage(&mut self, records: &[Prepared<'_>]) -> Result<Index, StageError> {
         let first = self.active.view.next_index();
         let bytes = self.check_records(records, first).map_err(StageError::Append)?;

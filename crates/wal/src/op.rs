@@ -200,3 +200,30 @@ impl DiskError {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::FileName;
+    use crate::id::SegmentId;
+
+    #[test]
+    fn a_name_means_one_file() {
+        for file in [FileName::Lock, FileName::Meta, FileName::Segment(SegmentId::new(12))] {
+            assert_eq!(FileName::parse(&file.to_string()), Some(file));
+        }
+        let sidecar = FileName::Sidecar(SegmentId::new(u64::MAX));
+        assert_eq!(FileName::parse(&sidecar.to_string()), Some(sidecar));
+        for name in ["seg-12.wal", "seg-+0000000000000000012.wal", "seg-00000000000000000012.wal.tmp", "lock"]
+        {
+            assert_eq!(FileName::parse(name), None, "{name}");
+        }
+    }
+
+    /// Names sort as numbers do, also beyond nine.
+    #[test]
+    fn names_are_ordered_by_number() {
+        let name = |number| FileName::Segment(SegmentId::new(number)).to_string();
+        assert!(name(9) < name(10) && name(99) < name(101));
+        assert!(FileName::Segment(SegmentId::new(9)) < FileName::Segment(SegmentId::new(10)));
+    }
+}

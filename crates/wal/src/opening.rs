@@ -190,8 +190,7 @@ impl Opening {
                 Some(FileName::Lock | FileName::Sidecar(_)) | None => {}
             }
         }
-        // Directories list in any order, and names may sort otherwise than numbers.
-        ids.sort_unstable();
+        // In any order, as directories list: what is found is kept by number.
         self.unread = ids.into();
         if self.has_meta_file { Phase::OpenMeta } else { self.next_segment() }
     }

@@ -317,3 +317,100 @@ fn segments_are_ordered_by_number() {
     let (mut wal, _) = Wal::open_on(disk, defaults()).unwrap();
     assert_eq!(contents(&mut wal, ByIndex::Too).unwrap(), model);
 }
+
+/// Gives the frame at `offset` of segment `id` another predecessor, and a header checksum that fits.
+fn forge_predecessor(image: &mut Image, id: u64, offset: usize) {
+    let bytes = image.get_mut(&name(id)).unwrap();
+    bytes[offset + 28] ^= 0x40;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(crate::public::LOG.as_bytes());
+    hasher.update(&id.to_le_bytes());
+    hasher.update(&(offset as u64).to_le_bytes());
+    hasher.update(&bytes[offset + 4..offset + 40]);
+    bytes[offset..offset + 4].copy_from_slice(&hasher.finalize().to_le_bytes());
+}
+
+/// A stale frame in the right place, whole and of this very log, but not behind this predecessor.
+#[test]
+fn a_frame_out_of_its_chain_is_refused() {
+    let (image, _) = log(true);
+    // The newest segment: a state of 9 bytes, then the last entry.
+    let mut newest = image.clone();
+    forge_predecessor(&mut newest, 5, 4096 + 56);
+    let opened = Wal::open_on(SimDisk::from_image(&newest), defaults());
+    let Err(OpenError::Corrupt(damage)) = opened else { panic!("a broken chain must be refused") };
+    assert_eq!((damage.kind, damage.offset), (DamageKind::Chain, 4096 + 56));
+    // An older one: the chain is checked when it is read.
+    let mut older = image;
+    forge_predecessor(&mut older, 1, 4096);
+    let (mut wal, _) = Wal::open_on(SimDisk::from_image(&older), defaults()).unwrap();
+    let error = wal.reader(Index::new(1)).unwrap().next_entry().unwrap_err();
+    let ReadError::Corrupt(damage) = error else { panic!("a broken chain must be refused") };
+    assert_eq!((damage.kind, damage.offset), (DamageKind::Chain, 4096));
+}
+
+#[test]
+fn a_renamed_segment_is_refused() {
+    let disk = SimDisk::from_image(&Image::new());
+    Wal::open_on(disk.clone(), crate::public::small()).unwrap().0.close().unwrap();
+    let mut image = disk.image();
+    image.remove("wal.meta");
+    let bytes = image.remove(&name(1)).unwrap();
+    image.insert(name(2), bytes);
+    let opened = Wal::open_on(SimDisk::from_image(&image), defaults());
+    let Err(OpenError::Corrupt(damage)) = opened else { panic!("a renamed segment must be refused") };
+    assert_eq!((damage.kind, damage.segment), (DamageKind::Order, SegmentId::new(2)));
+}
+
+/// A segment of the same log and number, from another past, as a restored backup may bring it. Opening notices,
+/// without reading what the segment holds.
+#[test]
+fn a_segment_of_another_past_is_refused() {
+    let (image, _) = log(true);
+    let disk = SimDisk::from_image(&Image::new());
+    let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, Some(1))).unwrap();
+    for seed in 0..4 {
+        run(&mut wal, Call::Append { seed, len: 500 }).unwrap();
+    }
+    wal.close().unwrap();
+    let mut mixed = image.clone();
+    mixed.insert(name(3), disk.image()[&name(3)].clone());
+    let mut cut = image;
+    cut.get_mut(&name(3)).unwrap().truncate(4100);
+    for (image, kind) in [(mixed, DamageKind::Order), (cut, DamageKind::Length)] {
+        let opened = Wal::open_on(SimDisk::from_image(&image), defaults());
+        let Err(OpenError::Corrupt(damage)) = opened else { panic!("it must be refused: {kind}") };
+        assert_eq!(damage.kind, kind);
+    }
+}
+
+/// A tear inside a sector is nothing that the sector model explains: it refuses, and writes nothing. The evidence
+/// model drops it.
+#[test]
+fn an_unexplained_tail_is_refused_unless_evidence_decides() {
+    let (mut image, model) = log(false);
+    let end = image[&name(5)].iter().rposition(|&byte| byte != 0).unwrap();
+    image.get_mut(&name(5)).unwrap()[end - 5..].fill(0);
+    let disk = SimDisk::from_image(&image);
+    let opened = Wal::open_on(disk.clone(), defaults());
+    assert!(matches!(opened, Err(OpenError::AmbiguousTail { .. })), "{opened:?}");
+    assert_eq!(disk.image().get(&name(5)), image.get(&name(5)));
+    let mut evidence = defaults();
+    evidence.tail = TailModel::Evidence;
+    assert_eq!(read_all(&image, &evidence).unwrap().next, model.next - 1);
+}
+
+/// The last record of a log that was not closed has a sector of zeros by nature, and one bit of it rots. It looks
+/// torn, and one flipped bit explains it too: refused, not dropped.
+#[test]
+fn a_flipped_bit_beside_a_zero_sector_is_refused() {
+    let disk = SimDisk::from_image(&Image::new());
+    let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, None)).unwrap();
+    let mut payload = vec![0; 1500];
+    payload[..40].fill(0xa7);
+    wal.append(&payload).unwrap();
+    let mut image = disk.image();
+    image.get_mut(&name(1)).unwrap()[4096 + 40 + 7] ^= 0x10;
+    let opened = Wal::open_on(SimDisk::from_image(&image), defaults());
+    assert!(matches!(opened, Err(OpenError::AmbiguousTail { .. })), "{opened:?}");
+}

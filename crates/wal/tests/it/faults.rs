@@ -164,3 +164,40 @@ fn a_full_disk_is_retryable_at_every_write() {
 fn a_disk_that_stays_full_for_a_while_is_retryable() {
     full_disk(3, io::ErrorKind::QuotaExceeded);
 }
+
+/// The disk is full when the header of a new segment is written, and the header lands all the same. The old segment
+/// goes on; after a crash the new one must not come between.
+#[test]
+fn a_rotation_that_failed_leaves_no_segment_behind() {
+    let options = options(CommitPolicy::StrictSync, None);
+    let disk = SimDisk::default();
+    let (mut wal, _) = Wal::open_on(disk.clone(), options.clone()).unwrap();
+    let mut model = Model::new();
+    let (first, second) = (Call::Append { seed: 1, len: 9 }, Call::Append { seed: 2, len: 9 });
+    run(&mut wal, first).unwrap();
+    model.apply(first);
+    // Without states the writes of a rotation are: create, zero-fill, header.
+    let header = Fault { lands: 100, ..fault(FaultOn::Write, 2, io::ErrorKind::StorageFull) };
+    disk.set_fault(Some(header));
+    assert!(matches!(run(&mut wal, Call::Rotate), Err(CallError::NoSpace)));
+    disk.set_fault(None);
+    run(&mut wal, second).unwrap();
+    model.apply(second);
+    assert_eq!(wal.segment_count(), 1);
+    let images = crash_images(&disk.0.borrow(), Tear::Sectors, 64);
+    for image in images {
+        let (mut wal, _) = Wal::open_on(SimDisk::from_image(&image), options.clone()).unwrap();
+        assert_eq!(contents(&mut wal, ByIndex::Too).unwrap(), model);
+    }
+}
+
+/// Once a log is created, no crash takes one of its files.
+#[test]
+fn a_created_log_has_all_its_names() {
+    let disk = SimDisk::default();
+    let (_wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, None)).unwrap();
+    for image in crash_images(&disk.0.borrow(), Tear::Sectors, 64) {
+        let names: Vec<&str> = image.keys().map(String::as_str).collect();
+        assert_eq!(names, ["LOCK", "seg-00000000000000000001.wal", "wal.meta"]);
+    }
+}
