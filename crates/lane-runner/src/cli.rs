@@ -24,6 +24,8 @@ pub(crate) struct Cli {
 /// What else the binary does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run lanes and compare, as without a command, so that this binary can be all of an xtask
+    Determinism(RunArgs),
     /// Run one lane once and print its transcript, and nothing else, to standard output
     Show(ShowArgs),
     /// Make one run (the runner starts itself with this)
@@ -147,7 +149,7 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(format!("lanes {line}").split(' ')).is_err(), "{line}");
         }
-        for line in ["--lane a/b --variation 1 --variation 2", "show a/b --seed 3", "--bless --lane wal/"] {
+        for line in ["--lane a/b --variation 1 --variation 2", "show a/b --seed 3", "--bless --lane wal/", "determinism --lane a/b"] {
             assert!(Cli::try_parse_from(format!("lanes {line}").split(' ')).is_ok(), "{line}");
         }
     }

@@ -87,7 +87,7 @@ use clap::Parser as _;
 use samestep_replay_traits::Lane;
 
 use crate::check::Shown;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, RunArgs};
 use crate::suite::Suite;
 
 /// The whole of a lane binary: reads the command line, runs the lanes, and says how it went.
@@ -116,9 +116,10 @@ pub fn main(lanes: &[&dyn Lane]) -> ExitCode {
 
 fn dispatch(lanes: &[&dyn Lane], cli: &Cli) -> Result<Shown, Box<dyn Error>> {
     let suite = Suite::new(lanes)?;
+    let run = |args: &RunArgs| if args.list { check::list(&suite, args) } else { check::check(&suite, args) };
     match &cli.command {
-        None if cli.run.list => check::list(&suite, &cli.run),
-        None => check::check(&suite, &cli.run),
+        None => run(&cli.run),
+        Some(Command::Determinism(args)) => run(args),
         Some(Command::Show(args)) => check::show(&suite, args),
         Some(Command::Worker(args)) => {
             worker::run(suite.find(&args.lane)?, args.seed, args.variation, &args.folder)?;
