@@ -37,7 +37,11 @@ pub(crate) enum Shown {
 /// Runs lanes and compares their transcripts.
 pub(crate) fn check(suite: &Suite<'_>, args: &RunArgs) -> Result<Shown, Box<dyn Error>> {
     let started = Instant::now();
-    let lanes = suite.select(&args.lanes)?;
+    let choice = if args.variations.is_empty() { Choice::Check } else { Choice::Repeat };
+    let mut lanes = suite.select(&args.lanes)?;
+    if choice == Choice::Check {
+        suite.add_canary(&mut lanes);
+    }
     let skips = required_skips()?;
     let here = std::env::current_dir()?;
     let lock_file = LockFile::open(args.lock.as_deref(), &here)?;
@@ -70,7 +74,6 @@ pub(crate) fn check(suite: &Suite<'_>, args: &RunArgs) -> Result<Shown, Box<dyn 
     drive(&plan, &spawner, &mut judge)?;
     judge.progress.finish();
 
-    let choice = if args.lanes.is_empty() { Choice::All } else { Choice::Some };
     let Judge { summary, blessed, .. } = judge;
     print(&summary.render(choice, started.elapsed()));
     let shown = if summary.has_held(choice) { Shown::Same } else { Shown::NotSame };

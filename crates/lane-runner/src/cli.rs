@@ -116,7 +116,7 @@ Examples:
   show wal/roll | less               see what a lane writes
 
 A canary is a lane that is nondeterministic on purpose; if its runs agree, the check itself is broken and fails.
-One is built in, canary/hash-order. It runs with all lanes, and with --lane only if it is named.
+One is built in, canary/hash-order. It runs in every check, also if lanes are chosen with --lane; not with --variation.
 
 Environment:
   SAMESTEP_REQUIRE=all    a lane that says it cannot run here has failed
@@ -149,7 +149,12 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(format!("lanes {line}").split(' ')).is_err(), "{line}");
         }
-        for line in ["--lane a/b --variation 1 --variation 2", "show a/b --seed 3", "--bless --lane wal/", "determinism --lane a/b"] {
+        for line in [
+            "--lane a/b --variation 1 --variation 2",
+            "show a/b --seed 3",
+            "--bless --lane wal/",
+            "determinism --lane a/b",
+        ] {
             assert!(Cli::try_parse_from(format!("lanes {line}").split(' ')).is_ok(), "{line}");
         }
     }

@@ -46,8 +46,8 @@
 //! Every transcript equals the first byte for byte, and has the digest that stands in `determinism.lock`. A lane
 //! that writes nothing has failed, as has one that is skipped in some runs only. Lanes that expect
 //! [`Expectation::Differ`] are canaries: if their runs agree, the check is broken and fails. One is built in and
-//! always runs, unless lanes are chosen by name; such a choice is for working on a lane, and its report says that
-//! no canary stood beside it.
+//! runs in every check, also of chosen lanes; only `--variation`, which repeats single iterations to look into a
+//! mismatch, goes without.
 //!
 //! # What this crate does not do
 //!

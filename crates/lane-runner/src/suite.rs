@@ -1,6 +1,6 @@
 //! The lanes of one binary: well named, unique, and found by name.
 
-use samestep_replay_traits::Lane;
+use samestep_replay_traits::{Expectation, Lane};
 
 use crate::canary::HashOrder;
 
@@ -48,6 +48,13 @@ impl<'a> Suite<'a> {
         }
         let is_selected = |lane: &&dyn Lane| filters.iter().any(|filter| is_named(filter, *lane));
         Ok(self.lanes.iter().filter(|lane| filters.is_empty() || is_selected(lane)).copied().collect())
+    }
+
+    /// Puts the built-in canary among `lanes`, unless a canary is there.
+    pub(crate) fn add_canary(&self, lanes: &mut Vec<&'a dyn Lane>) {
+        if !lanes.iter().any(|lane| lane.expectation() == Expectation::Differ) {
+            lanes.insert(0, &HashOrder);
+        }
     }
 
     fn unknown(&self, name: &str) -> SuiteError {

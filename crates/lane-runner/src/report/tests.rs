@@ -179,27 +179,27 @@ fn skipped() {
 }
 
 #[test]
-fn a_summary_demands_a_canary_where_all_lanes_run() {
+fn a_summary_demands_a_canary_of_every_check() {
     let mut summary = Summary { held: 1, ..Summary::default() };
-    assert!(!summary.has_held(Choice::All));
-    assert!(summary.has_held(Choice::Some));
+    assert!(!summary.has_held(Choice::Check));
+    assert!(summary.has_held(Choice::Repeat));
     summary.handle_verdict(&Verdict::Caught { transcript_count: 2, is_at_least: false });
-    assert!(summary.has_held(Choice::All));
+    assert!(summary.has_held(Choice::Check));
     expect![[r#"
         same: 1 held, 0 failed, 0 skipped, 1 canaries caught, in 1.2 s
     "#]]
-    .assert_eq(&summary.render(Choice::All, Duration::from_millis(1234)));
+    .assert_eq(&summary.render(Choice::Check, Duration::from_millis(1234)));
     summary.handle_verdict(&Verdict::Skipped { reason: String::new() });
-    assert!(summary.has_held(Choice::All));
+    assert!(summary.has_held(Choice::Check));
     summary.failed = 1;
-    assert!(!summary.has_held(Choice::All) && !summary.has_held(Choice::Some));
+    assert!(!summary.has_held(Choice::Check) && !summary.has_held(Choice::Repeat));
     let summary = Summary { failed: 1, not_compared: 2, ..Summary::default() };
     expect![[r#"
         NOT THE SAME: 0 held, 1 failed, 0 skipped, 0 canaries caught, in 1.2 s
         note: 2 lanes were not compared with the lock file
         note: no canary was caught, so nothing shows that a difference would be noticed
     "#]]
-    .assert_eq(&summary.render(Choice::Some, Duration::from_millis(1234)));
+    .assert_eq(&summary.render(Choice::Repeat, Duration::from_millis(1234)));
 }
 
 #[test]
