@@ -20,7 +20,7 @@ use crate::lock_file::{LockFile, workspace_root};
 use crate::process::{Print, Spawner};
 use crate::progress::{Progress, print};
 use crate::report::{Choice, LaneReport, Setting, Summary, kept_path, layout_note};
-use crate::suite::Suite;
+use crate::suite::{Suite, add_canary};
 use crate::tally::{Finding, Locked, Outcome, Skips, Tally, Verdict};
 use crate::variation::Variation;
 use crate::worker::cpu_count;
@@ -40,7 +40,7 @@ pub(crate) fn check(suite: &Suite<'_>, args: &RunArgs) -> Result<Shown, Box<dyn 
     let choice = if args.variations.is_empty() { Choice::Check } else { Choice::Repeat };
     let mut lanes = suite.select(&args.lanes)?;
     if choice == Choice::Check {
-        suite.add_canary(&mut lanes);
+        add_canary(&mut lanes);
     }
     let skips = required_skips()?;
     let here = std::env::current_dir()?;

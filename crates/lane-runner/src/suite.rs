@@ -50,13 +50,6 @@ impl<'a> Suite<'a> {
         Ok(self.lanes.iter().filter(|lane| filters.is_empty() || is_selected(lane)).copied().collect())
     }
 
-    /// Puts the built-in canary among `lanes`, unless a canary is there.
-    pub(crate) fn add_canary(&self, lanes: &mut Vec<&'a dyn Lane>) {
-        if !lanes.iter().any(|lane| lane.expectation() == Expectation::Differ) {
-            lanes.insert(0, &HashOrder);
-        }
-    }
-
     fn unknown(&self, name: &str) -> SuiteError {
         let mut near: Vec<_> =
             self.lanes.iter().map(|lane| (distance(name, lane.name()), lane.name())).collect();
@@ -69,6 +62,13 @@ impl<'a> Suite<'a> {
             format!("did you mean {}?", near.join(" or "))
         };
         SuiteError::Unknown { name: name.to_owned(), hint }
+    }
+}
+
+/// Puts the built-in canary before `lanes`, unless a canary is among them.
+pub(crate) fn add_canary(lanes: &mut Vec<&dyn Lane>) {
+    if !lanes.iter().any(|lane| lane.expectation() == Expectation::Differ) {
+        lanes.insert(0, &HashOrder);
     }
 }
 
