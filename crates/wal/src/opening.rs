@@ -242,6 +242,7 @@ fn fresh(options: Options, log_id: crate::LogId, discard: Option<SegmentId>, met
             sealed: VecDeque::new(),
             active: Active::before_first(log_id, first),
             states: BTreeMap::new(),
+            snapshot: None,
             live_first: first,
             requested: Some(crate::log::RotationRequest::default()),
             discard,

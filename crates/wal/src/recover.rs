@@ -13,7 +13,7 @@ use crate::format::{BLOCK_END, SECTOR_BYTES, SegmentHeader, is_zero, nonzero_len
 use crate::frame::{DecodedFrame, FRAME_HEADER_BYTES, FrameHeader, FrameKey, Kind};
 use crate::id::Lsn;
 use crate::options::TailModel;
-use crate::view::{SegmentView, StateRecord};
+use crate::view::{SegmentView, SnapshotMark, StateRecord};
 
 /// Reads the whole newest segment and says where it ends, what of it is proven, and what it holds.
 ///
@@ -83,6 +83,7 @@ pub(crate) struct Recovered {
     /// Entries of `view` from this index on are unproven, and so is every truncation below them.
     pub(crate) rehome_from: Index,
     pub(crate) states: BTreeMap<u16, StateRecord>,
+    pub(crate) snapshot: Option<SnapshotMark>,
 }
 
 impl Recovered {
@@ -99,6 +100,7 @@ impl Recovered {
             view: SegmentView::new(header.first_index),
             rehome_from: header.first_index,
             states: BTreeMap::new(),
+            snapshot: None,
         }
     }
 
@@ -129,7 +131,12 @@ impl Recovered {
                 Kind::State => {
                     self.states.insert(frame.header.slot, StateRecord::new(&frame.header, payload));
                 }
-                Kind::Truncate => self.rehome_from = self.rehome_from.min(Index::new(frame.header.index)),
+                Kind::Snapshot => self.snapshot = Some(SnapshotMark::new(&frame.header, payload)),
+                Kind::Truncate => {
+                    let from = Index::new(frame.header.index);
+                    self.rehome_from = self.rehome_from.min(from);
+                    self.snapshot.take_if(|mark| mark.index >= from);
+                }
                 Kind::Entry | Kind::Mark | Kind::Pad => {}
             }
             self.ends_with_mark = frame.header.kind == Kind::Mark;

@@ -64,6 +64,7 @@ pub(super) fn decide(mut opening: Opening) -> Result<(Log, RecoveryReport), Open
         sealed,
         active,
         states: recovered.states,
+        snapshot: recovered.snapshot,
         live_first,
         requested,
         discard,

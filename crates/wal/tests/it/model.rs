@@ -147,7 +147,7 @@ pub(crate) fn contents<D: Disk>(
     if by_index == ByIndex::Too {
         for (&index, (aux, bytes)) in &entries {
             let entry = wal.read(Index::new(index))?;
-            assert_eq!((entry.aux, &entry.payload), (*aux, bytes));
+            assert_eq!((entry.aux, &entry.payload[..]), (*aux, &bytes[..]));
         }
     }
     let next = wal.next_index().get();
