@@ -1,6 +1,6 @@
 //! Bytes of a segment in memory: read into a buffer that is used again, or mapped.
 
-use std::ops::Range;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,7 +31,7 @@ impl Chunk {
     }
 
     /// A share of the bytes in `range`. No copy and no allocation.
-    pub(crate) fn share(&self, range: Range<usize>) -> Bytes {
+    pub(crate) fn share(&self, range: impl RangeBounds<usize>) -> Bytes {
         self.bytes.slice(range)
     }
 

@@ -121,8 +121,8 @@ impl Cursor {
         self.indexes = true;
         self.place = enter(span);
         if is_open && let Place::Opening(span, hint) = self.place {
-            let scan = Scan::new(span, Chunk::default(), self.chunk_bytes);
-            self.place = begin(scan, hint, true);
+            let walk = Scan::new(span, Chunk::default(), self.chunk_bytes);
+            self.place = begin(walk, hint, true);
         }
         self
     }
@@ -183,6 +183,24 @@ impl Cursor {
         Ok(Some(Entry { index, aux, slot, payload_crc, payload }))
     }
 
+    /// Like [`Self::take`], and says where in [`Self::share_chunk`] the entry's frame starts.
+    pub(crate) fn take_position(&mut self) -> Result<Option<usize>, ReadError> {
+        let is_entry = self.take()?.is_some();
+        match &self.place {
+            Place::Lending(lending) if is_entry => Ok(Some(lending.scan.position())),
+            _ => Ok(None),
+        }
+    }
+
+    /// A share of the chunk that the last entry stood in, until the next read is performed.
+    pub(crate) fn share_chunk(&self) -> Bytes {
+        match &self.place {
+            Place::Indexing(scan, _) => scan.share_chunk(),
+            Place::Lending(lending) => lending.scan.share_chunk(),
+            Place::Between | Place::Sidecar(..) | Place::Opening(..) => self.chunk.share(..),
+        }
+    }
+
     /// Takes `op` back with its outcome.
     pub fn handle_completion(&mut self, op: Op, outcome: io::Result<u64>) -> Result<(), ReadError> {
         let is_cache = matches!(op.file(), Some(FileName::Sidecar(_)));
@@ -219,13 +237,12 @@ impl Cursor {
         self.spans = spans.into();
         let Place::Lending(lending) = &mut self.place else { return };
         let here = lending.scan.span().segment.id;
-        match self.spans.pop_front_if(|span| span.segment.id == here) {
-            Some(span) => {
-                lending.scan.set_span(span);
-                // What is dead in a segment lies before the truncation that killed it, and that is behind us.
-                lending.view = None;
-            }
-            None => lending.scan.cut(),
+        if self.spans.front().is_none_or(|span| span.segment.id != here) {
+            lending.scan.cut();
+        } else if let Some(span) = self.spans.pop_front() {
+            lending.scan.set_span(span);
+            // What is dead in a segment lies before the truncation that killed it, and that is behind us.
+            lending.view = None;
         }
     }
 
@@ -258,8 +275,8 @@ impl Cursor {
             Place::Between => {}
             Place::Sidecar(span, step) => self.place = complete_sidecar(span, &step, op, number),
             Place::Opening(span, hint) => {
-                let scan = Scan::new(span, std::mem::take(&mut self.chunk), self.chunk_bytes);
-                self.place = begin(scan, hint, self.indexes);
+                let walk = Scan::new(span, std::mem::take(&mut self.chunk), self.chunk_bytes);
+                self.place = begin(walk, hint, self.indexes);
             }
             Place::Indexing(mut scan, view) => {
                 scan.handle_read(op, number)?;
@@ -302,7 +319,9 @@ impl Cursor {
                 Place::Lending(lending) => match lending.find_live() {
                     Ok(Peek::Read) => return Ok(Some(lending.scan.read())),
                     Ok(Peek::Frame) if lending.lands() => return Ok(None),
-                    Ok(Peek::End) if self.parks && lending.scan.span().is_active && !lending.scan.is_cut() => {
+                    Ok(Peek::End)
+                        if self.parks && lending.scan.span().is_active && !lending.scan.is_cut() =>
+                    {
                         return Ok(None);
                     }
                     Ok(Peek::End) if lending.jumped_to.is_none() => return Ok(Some(self.leave_segment())),
@@ -459,7 +478,7 @@ pub(crate) fn index_some(scan: &mut Scan, view: &mut SegmentView) -> Result<Peek
 }
 
 #[inline]
-fn entry_ref<'a>(header: &FrameHeader, payload: &'a [u8]) -> EntryRef<'a> {
+pub(crate) fn entry_ref<'a>(header: &FrameHeader, payload: &'a [u8]) -> EntryRef<'a> {
     EntryRef {
         index: Index::new(header.index),
         aux: header.aux,
@@ -468,4 +487,3 @@ fn entry_ref<'a>(header: &FrameHeader, payload: &'a [u8]) -> EntryRef<'a> {
         payload,
     }
 }
-

@@ -59,6 +59,11 @@ impl Lookup {
         self.cursor.handle_completion(op, outcome)
     }
 
+    /// What performs the operations of [`Self::poll_op`].
+    pub(crate) fn cursor_mut(&mut self) -> &mut Cursor {
+        &mut self.cursor
+    }
+
     /// The entry, and the segment's view if it is worth keeping.
     ///
     /// # Panics

@@ -68,13 +68,12 @@ impl Scan {
 
     /// A scan of `span`'s whole segment, all of which is in memory.
     pub(crate) fn of_memory(span: Span, file: bytes::Bytes) -> Result<Self, Damage> {
-        let mut new = Self::new(span, Chunk::mapped(file), 0);
-        if to_u64(new.chunk.bytes().len()) < new.span.segment.end {
-            new.at = to_u64(new.chunk.bytes().len());
-            return Err(new.damage(DamageKind::Length));
+        let file_bytes = to_u64(file.len());
+        if file_bytes < span.segment.end {
+            let damage = Damage::new(span.segment.id, DamageKind::Length);
+            return Err(Damage { offset: file_bytes, ..damage });
         }
-        new.at = BLOCK_END;
-        Ok(new)
+        Ok(Self { chunk: Chunk::mapped(file), ..Self::new(span, Chunk::default(), 0) })
     }
 
     /// Back to the first frame.
@@ -186,6 +185,11 @@ impl Scan {
         (std::mem::take(&mut self.chunk), self.chunk_at)
     }
 
+    /// A share of the whole chunk.
+    pub(crate) fn share_chunk(&self) -> bytes::Bytes {
+        self.chunk.share(..)
+    }
+
     /// Goes on with the same segment as it is now: longer, or sealed.
     pub(crate) fn set_span(&mut self, span: Span) {
         self.span = span;
@@ -257,8 +261,9 @@ impl Scan {
         self.chunk.bytes().get(from..).filter(|rest| to_u64(rest.len()) >= bytes)
     }
 
+    /// Where in the chunk it stands.
     #[inline]
-    fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         to_usize(self.at - self.chunk_at)
     }
 }

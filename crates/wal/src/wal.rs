@@ -19,8 +19,10 @@ use crate::std_io::StdDisk;
 use crate::view::{SegmentView, StateRecord};
 
 mod reads;
+mod replay;
 
 pub use reads::Follower;
+pub(crate) use reads::verify_whole;
 
 /// An open log. One handle per directory at a time, in all processes: `LOCK` sees to it.
 ///
@@ -316,9 +318,8 @@ impl<D: Disk> Wal<D> {
 }
 
 fn drive_lookup(lookup: &mut Lookup, disk: &mut impl Disk) -> Result<(), ReadError> {
-    while let Some(mut op) = lookup.poll_op()? {
-        let outcome = disk.perform(&mut op);
-        lookup.handle_completion(op, outcome)?;
+    while let Some(op) = lookup.poll_op()? {
+        reads::perform(lookup.cursor_mut(), disk, op)?;
     }
     Ok(())
 }

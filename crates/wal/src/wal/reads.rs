@@ -4,16 +4,28 @@ use std::ops::Range;
 
 use samestep_replay_traits::Index;
 
+use crate::chunk::Chunk;
 use crate::cursor::Cursor;
 use crate::disk::Disk;
 use crate::entries::Entries;
 use crate::error::{FollowError, ReadError, SnapshotError};
 use crate::follow::Follow;
-use crate::op::{FileName, Op};
+use crate::log::Span;
+use crate::op::{DiskError, FileName, Op};
 use crate::record::{Entry, EntryRef};
+use crate::scan::{CHUNK_BYTES, Part, Peek, Scan};
 use crate::std_io::StdDisk;
 use crate::view::SnapshotMark;
 use crate::wal::Wal;
+
+impl Wal {
+    /// The segments that can be mapped, and where they are.
+    pub(crate) fn sealed_spans(&self) -> (Vec<Span>, &StdDisk) {
+        let mut spans = self.log.spans(self.log.live_first());
+        spans.retain(|span| !span.is_active);
+        (spans, &self.disk)
+    }
+}
 
 impl<D: Disk> Wal<D> {
     /// Reads the entries of `range`, in order, each verified: as many as have payloads of at most `bytes_max` bytes
@@ -111,13 +123,12 @@ impl<D: Disk> Follower<D> {
 
     fn seek(&mut self, wal: &Wal<D>) -> Result<(), FollowError> {
         while let Some(mut op) = self.follow.seek(&wal.log)? {
-            match in_memory(&self.disk, &op) {
-                Some(file) => self.follow.handle_memory(&op, file)?,
-                None => {
-                    let outcome = self.disk.perform(&mut op);
-                    self.follow.handle_completion(op, outcome)?;
-                }
+            if let Some(file) = in_memory(&self.disk, &op) {
+                self.follow.handle_memory(&op, file)?;
+                continue;
             }
+            let outcome = self.disk.perform(&mut op);
+            self.follow.handle_completion(op, outcome)?;
         }
         Ok(())
     }
@@ -130,6 +141,35 @@ pub(crate) fn perform(cursor: &mut Cursor, disk: &mut impl Disk, mut op: Op) -> 
     }
     let outcome = disk.perform(&mut op);
     cursor.handle_completion(op, outcome)
+}
+
+/// Reads and verifies every frame of a segment, dead ones and states too.
+pub(crate) fn verify_whole(span: Span, disk: &mut impl Disk) -> Result<(), ReadError> {
+    let file = FileName::Segment(span.segment.id);
+    let mut carry_out = |mut op: Op| {
+        let outcome = disk.perform(&mut op);
+        match outcome {
+            Ok(bytes) => Ok((op, bytes)),
+            Err(error) => Err(ReadError::Disk(DiskError::new(&op, error))),
+        }
+    };
+    carry_out(Op::Open { file })?;
+    let mut walk = Scan::new(span, Chunk::default(), CHUNK_BYTES);
+    loop {
+        match walk.peek(Part::Whole)? {
+            Peek::Read => {
+                let (op, bytes) = carry_out(walk.read())?;
+                walk.handle_read(op, bytes)?;
+            }
+            Peek::Frame => {
+                walk.payload()?;
+                walk.advance();
+            }
+            Peek::End => break,
+        }
+    }
+    carry_out(Op::Close { file })?;
+    Ok(())
 }
 
 /// The file that `op` opens, if it need not be opened.
