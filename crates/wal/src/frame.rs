@@ -27,6 +27,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    #[inline]
     fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             1 => Some(Self::Entry),
@@ -91,6 +92,7 @@ impl FrameHeader {
     }
 
     /// Bytes of the whole frame, padding included.
+    #[inline]
     pub(crate) fn frame_bytes(&self) -> u64 {
         frame_bytes(self.payload_bytes)
     }

@@ -230,7 +230,7 @@ impl Scan {
             self.wanted = to_u64(FRAME_HEADER_BYTES);
             return Ok(Peek::Read);
         };
-        let frame = self.key.decode(self.at, bytes).ok_or(DamageKind::FrameHeader)?;
+        let Some(frame) = self.key.decode(self.at, bytes) else { return Err(DamageKind::FrameHeader) };
         if self.chain.is_some_and(|chain| chain != frame.header.prev) {
             return Err(DamageKind::Chain);
         }

@@ -116,6 +116,7 @@ impl SegmentView {
     }
 
     /// Where the live entry `index` stands.
+    #[inline]
     pub(crate) fn offset_of(&self, index: Index) -> Option<u64> {
         let position = usize::try_from(index.get().checked_sub(self.first_index.get())?).ok()?;
         self.offsets.get(position).map(|&offset| u64::from(offset) * ALIGN)
