@@ -27,6 +27,7 @@ pub const LANES: &[&dyn Lane] = &[
     &wal::ROLLOVER,
     &wal::SEGMENT_COUNTS,
     &wal::SIDECAR_DAMAGE,
+    &wal::SNAPSHOT_MARKS,
     &wal::TORN_TAIL_FILE,
     &wal::TORN_TAIL_IMAGES,
 ];

@@ -6,10 +6,11 @@ use std::path::Path;
 use samestep_provider_traits::StorageProvider;
 use samestep_replay_traits::Index;
 
-use crate::cursor::{Cursor, Lookup};
+use crate::cursor::Cursor;
 use crate::error::{AppendError, Failure, OpenError, PruneError, ReadError, SyncError, TruncateError};
 use crate::id::{LogId, SegmentId};
 use crate::log::{Log, StageError};
+use crate::lookup::Lookup;
 use crate::op::{DiskError, FileName, Op};
 use crate::opening::Opening;
 use crate::options::{CommitPolicy, Options};
@@ -17,6 +18,10 @@ use crate::provider_io::ProviderDisk;
 use crate::record::{Entry, EntryRef, Prepared};
 use crate::report::RecoveryReport;
 use crate::view::{SegmentView, StateRecord};
+
+mod reads;
+
+pub use reads::AsyncFollower;
 
 /// An open log on a provider's storage: [`Wal`](crate::Wal) with `await`, on the same core and the same bytes.
 ///
@@ -345,5 +350,18 @@ impl<S: StorageProvider> AsyncReader<S> {
             self.cursor.handle_completion(op, outcome)?;
         }
         self.cursor.take()
+    }
+    /// The next entry to keep, or `None` behind the newest of when the reader was made. Its payload is a slice of
+    /// the chunk of about 1 MiB that was read.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::next_entry`].
+    pub async fn next_bytes(&mut self) -> Result<Option<Entry>, ReadError> {
+        while let Some(op) = self.cursor.seek()? {
+            let (op, outcome) = self.disk.perform(op).await;
+            self.cursor.handle_completion(op, outcome)?;
+        }
+        self.cursor.take_owned()
     }
 }

@@ -1,31 +1,37 @@
-//! Reading, without I/O: a cursor that walks entries in order, and a look-up of one.
+//! Reading in order, without I/O: a cursor that walks the live entries of some segments.
 
 use std::collections::VecDeque;
 use std::io;
 
+use bytes::Bytes;
 use samestep_replay_traits::Index;
 
+use crate::chunk::Chunk;
 use crate::error::{Damage, DamageKind, ReadError};
-use crate::format::{to_u64, to_usize};
-use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKey, Kind};
+use crate::format::to_usize;
+use crate::frame::{FrameHeader, Kind};
 use crate::log::Span;
 use crate::op::{DiskError, FileName, Op};
 use crate::record::{Entry, EntryRef};
-use crate::scan::{Part, Peek, Scan};
+use crate::scan::{CHUNK_BYTES, Part, Peek, Scan};
 use crate::sidecar;
 use crate::view::SegmentView;
 
 /// Walks the live entries of some segments, oldest first.
 ///
 /// Call [`Self::seek`]; while it gives operations, perform them and give them to [`Self::handle_completion`]; then
-/// [`Self::take`] the entry.
+/// [`Self::take`] the entry, or [`Self::take_owned`].
 #[derive(Debug)]
 pub struct Cursor {
     spans: VecDeque<Span>,
     place: Place,
-    buf: Vec<u8>,
-    /// The entry it stands at, not yet lent.
-    at: Option<FrameHeader>,
+    /// The buffer, between two segments.
+    chunk: Chunk,
+    chunk_bytes: u64,
+    /// Stays where the newest segment ends, to go on when it has grown.
+    parks: bool,
+    /// Where no hint helps, walks the whole segment once, for [`Self::into_view`].
+    indexes: bool,
     failed: Option<ReadError>,
 }
 
@@ -33,17 +39,92 @@ pub struct Cursor {
 enum Place {
     /// Between two segments.
     Between,
+    /// The sidecar is asked where the first wanted entry stands.
+    Sidecar(Span, SidecarStep),
     /// The segment is being opened.
-    Opening(Span),
+    Opening(Span, Hint),
     /// Looks ahead through a segment with truncations, to know which entries are dead.
     Indexing(Scan, SegmentView),
-    /// Lends entries; with a view, only those in it.
-    Lending { scan: Scan, view: Option<SegmentView>, is_lent: bool },
+    /// Lends entries.
+    Lending(Lending),
+}
+
+#[derive(Debug)]
+enum SidecarStep {
+    Open,
+    Read { offset: u64, len: u64 },
+    Close(Hint),
+}
+
+/// What is known of a segment without having walked it. Only the log's own memory is believed; what a sidecar
+/// says is checked by the frame that it leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// Nothing.
+    #[default]
+    None,
+    /// Where the first wanted entry stands. Enough if nothing in the segment is dead.
+    Offset(u64),
+    /// The same, and no other entry is wanted.
+    Exact(u64),
+    /// Where all live entries stand.
+    View(SegmentView),
+}
+
+#[derive(Debug)]
+struct Lending {
+    scan: Scan,
+    /// With one, only the entries in it are live.
+    view: Option<SegmentView>,
+    /// The scan came by a hint to this entry, and has not seen it yet.
+    jumped_to: Option<Index>,
+    state: LendState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LendState {
+    /// Moves on to the next live entry.
+    Moving,
+    /// Stands at an entry that is not lent yet.
+    Ready,
+    /// Stands at an entry that was lent.
+    Lent,
 }
 
 impl Cursor {
     pub(crate) fn new(spans: Vec<Span>) -> Self {
-        Self { spans: spans.into(), place: Place::Between, buf: Vec::new(), at: None, failed: None }
+        Self {
+            spans: spans.into(),
+            place: Place::Between,
+            chunk: Chunk::default(),
+            chunk_bytes: CHUNK_BYTES,
+            parks: false,
+            indexes: false,
+            failed: None,
+        }
+    }
+
+    /// Reads no more than `bytes` at a time, unless a frame is larger.
+    pub(crate) fn with_chunk_bytes(mut self, bytes: u64) -> Self {
+        self.chunk_bytes = bytes;
+        self
+    }
+
+    /// Stays at the end, for [`Self::extend`].
+    pub(crate) fn parking(mut self) -> Self {
+        self.parks = true;
+        self
+    }
+
+    /// Reads in a segment that is open, and learns all of it where no hint helps.
+    pub(crate) fn indexing(mut self, span: Span, is_open: bool) -> Self {
+        self.indexes = true;
+        self.place = enter(span);
+        if is_open && let Place::Opening(span, hint) = self.place {
+            let walk = Scan::new(span, Chunk::default(), self.chunk_bytes);
+            self.place = begin(walk, hint, true);
+        }
+        self
     }
 
     /// Moves on to the next entry. Gives the operation that this needs, or `None` when it stands there or at the
@@ -52,25 +133,16 @@ impl Cursor {
     /// # Errors
     ///
     /// Damage, or what the disk said. Nothing behind it is lent: the same error comes again.
+    #[inline]
     pub fn seek(&mut self) -> Result<Option<Op>, ReadError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
-        if self.at.is_some() {
+        if self.failed.is_none()
+            && let Place::Lending(lending) = &mut self.place
+            && lending.jumped_to.is_none()
+            && matches!(lending.find_live(), Ok(Peek::Frame))
+        {
             return Ok(None);
         }
-        match self.advance() {
-            Ok(Advance::Perform(op)) => Ok(Some(op)),
-            Ok(Advance::End) => Ok(None),
-            Ok(Advance::Entry(header)) => {
-                self.at = Some(header);
-                Ok(None)
-            }
-            Err(damage) => {
-                self.failed = Some(damage.clone().into());
-                Err(damage.into())
-            }
-        }
+        self.seek_slowly()
     }
 
     /// Lends the entry that [`Self::seek`] moved to, or `None` at the end, and leaves it: the next seek moves on.
@@ -78,315 +150,340 @@ impl Cursor {
     /// # Errors
     ///
     /// As for [`Self::seek`].
+    #[inline]
     pub fn take(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        match self.at.take() {
-            Some(header) => self.lend(&header).map(Some),
-            None => Ok(None),
+        let Place::Lending(lending) = &mut self.place else { return Ok(None) };
+        if lending.state != LendState::Ready {
+            return Ok(None);
         }
-    }
-
-    /// Takes `op` back with its outcome.
-    pub fn handle_completion(&mut self, op: Op, outcome: io::Result<u64>) -> Result<(), ReadError> {
-        let result = match outcome {
-            Err(_) if matches!(op, Op::Close { .. }) => Ok(()),
-            Err(error) => Err(ReadError::Disk(DiskError::new(&op, error))),
-            Ok(bytes) => self.complete(op, bytes).map_err(ReadError::from),
-        };
-        if let Err(error) = &result {
-            self.failed = Some(error.clone());
-        }
-        result
-    }
-
-    fn complete(&mut self, op: Op, bytes: u64) -> Result<(), Damage> {
-        match std::mem::replace(&mut self.place, Place::Between) {
-            Place::Between => {}
-            Place::Opening(span) => {
-                let view = span.segment.truncates.then(|| SegmentView::new(span.segment.first_index));
-                let frames = Scan::new(span, std::mem::take(&mut self.buf));
-                self.place = match view {
-                    Some(view) => Place::Indexing(frames, view),
-                    None => Place::Lending { scan: frames, view: None, is_lent: false },
-                };
-            }
-            Place::Indexing(mut scan, view) => {
-                scan.handle_read(op, bytes)?;
-                self.place = Place::Indexing(scan, view);
-            }
-            Place::Lending { mut scan, view, is_lent } => {
-                scan.handle_read(op, bytes)?;
-                self.place = Place::Lending { scan, view, is_lent };
-            }
-        }
-        Ok(())
-    }
-
-    fn advance(&mut self) -> Result<Advance, Damage> {
-        loop {
-            match std::mem::replace(&mut self.place, Place::Between) {
-                Place::Between => {
-                    let Some(span) = self.spans.pop_front() else { return Ok(Advance::End) };
-                    let file = FileName::Segment(span.segment.id);
-                    self.place = Place::Opening(span);
-                    return Ok(Advance::Perform(Op::Open { file }));
-                }
-                Place::Opening(_) => panic!("the operation is not completed"),
-                Place::Indexing(mut scan, mut view) => {
-                    let (read, is_done) = index_some(&mut scan, &mut view)?;
-                    if is_done {
-                        scan.restart();
-                        self.place = Place::Lending { scan, view: Some(view), is_lent: false };
-                    } else {
-                        self.place = Place::Indexing(scan, view);
-                    }
-                    if let Some(read) = read {
-                        return Ok(Advance::Perform(read));
-                    }
-                }
-                Place::Lending { mut scan, view, is_lent } => {
-                    if is_lent {
-                        scan.advance();
-                    }
-                    let found = find_live(&mut scan, view.as_ref())?;
-                    let file = FileName::Segment(scan.span().segment.id);
-                    if matches!(found, Peek::End) {
-                        self.buf = scan.into_buf();
-                        return Ok(Advance::Perform(Op::Close { file }));
-                    }
-                    let is_lent = matches!(found, Peek::Frame(..));
-                    self.place = Place::Lending { scan, view, is_lent };
-                    return Ok(match found {
-                        Peek::Read(op) => Advance::Perform(op),
-                        Peek::Frame(_, header) => Advance::Entry(header),
-                        Peek::End => Advance::End,
-                    });
-                }
-            }
-        }
-    }
-
-    fn lend(&mut self, header: &FrameHeader) -> Result<EntryRef<'_>, ReadError> {
-        let Place::Lending { scan, .. } = &self.place else { panic!("an entry was found") };
-        match scan.payload() {
-            Ok(payload) => Ok(EntryRef {
-                index: Index::new(header.index),
-                aux: header.aux,
-                slot: header.slot,
-                payload_crc: header.payload_crc,
-                payload,
-            }),
+        lending.state = LendState::Lent;
+        match lending.scan.payload() {
+            Ok(payload) => Ok(Some(entry_ref(lending.scan.header(), payload))),
             Err(damage) => {
                 self.failed = Some(damage.clone().into());
                 Err(damage.into())
             }
         }
     }
-}
 
-enum Advance {
-    Perform(Op),
-    Entry(FrameHeader),
-    End,
-}
-
-/// Scans on to the next entry that is live and wanted, or to a read, or to the end.
-fn find_live(scan: &mut Scan, view: Option<&SegmentView>) -> Result<Peek, Damage> {
-    loop {
-        let peek = scan.peek(Part::Header)?;
-        let Peek::Frame(offset, header) = &peek else { return Ok(peek) };
-        let index = Index::new(header.index);
-        let wanted = scan.span().from..scan.span().segment.live_end;
-        let is_wanted = header.kind == Kind::Entry && wanted.contains(&index);
-        if is_wanted && view.is_none_or(|view| view.offset_of(index) == Some(*offset)) {
-            return scan.peek(Part::Whole);
-        }
-        scan.advance();
+    /// Like [`Self::take`], and the payload is a share of the chunk that was read, which stays in memory as long as
+    /// any of its payloads.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::seek`].
+    pub fn take_owned(&mut self) -> Result<Option<Entry>, ReadError> {
+        let Some(entry) = self.take()? else { return Ok(None) };
+        let (index, aux, slot, payload_crc) = (entry.index, entry.aux, entry.slot, entry.payload_crc);
+        let Place::Lending(lending) = &mut self.place else { panic!("an entry was taken") };
+        let payload = lending.scan.share_payload();
+        Ok(Some(Entry { index, aux, slot, payload_crc, payload }))
     }
-}
 
-/// Scans headers into `view` up to the next read, which is returned, or to the end.
-fn index_some(scan: &mut Scan, view: &mut SegmentView) -> Result<(Option<Op>, bool), Damage> {
-    loop {
-        match scan.peek(Part::Header)? {
-            Peek::Read(op) => return Ok((Some(op), false)),
-            Peek::End => return Ok((None, true)),
-            Peek::Frame(offset, header) => {
-                let segment = scan.span().segment.id;
-                view.apply(offset, &header)
-                    .map_err(|kind| Damage { offset, ..Damage::new(segment, kind) })?;
-                scan.advance();
-            }
+    /// Like [`Self::take`], and says where in [`Self::share_chunk`] the entry's frame starts.
+    pub(crate) fn take_position(&mut self) -> Result<Option<usize>, ReadError> {
+        let is_entry = self.take()?.is_some();
+        match &self.place {
+            Place::Lending(lending) if is_entry => Ok(Some(lending.scan.position())),
+            _ => Ok(None),
         }
     }
-}
 
-/// Reads one entry, by the sidecar if that is of use, else by scanning the segment's headers.
-///
-/// Perform what [`Self::poll_op`] asks for and give it to [`Self::handle_completion`], until there is a result.
-#[derive(Debug)]
-pub struct Lookup {
-    span: Span,
-    key: FrameKey,
-    index: Index,
-    state: LookupState,
-    /// The segment's view, once it is known.
-    view: Option<SegmentView>,
-    /// The offset comes from a cache: if nothing good stands there, the segment is scanned.
-    is_hint: bool,
-    result: Option<Entry>,
-}
-
-#[derive(Debug)]
-enum LookupState {
-    OpenSidecar,
-    ReadSidecar { bytes: u64 },
-    CloseSidecar,
-    OpenSegment,
-    Scan(Scan),
-    Frame { offset: u64, bytes: u64 },
-    Done,
-}
-
-impl Lookup {
-    /// Looks for `index` in `span`, at `offset` if that is known, else by `view` if that is.
-    pub(crate) fn new(span: Span, index: Index, offset: Option<u64>, view: Option<SegmentView>) -> Self {
-        let key = FrameKey::new(span.log_id, span.segment.id);
-        let state = match (offset, &view) {
-            // Known without reading only of the active segment, whose file is open.
-            (Some(offset), _) => LookupState::Frame { offset, bytes: FIRST_READ_BYTES },
-            (None, Some(_)) => LookupState::OpenSegment,
-            (None, None) => LookupState::OpenSidecar,
-        };
-        Self { span, key, index, state, is_hint: view.is_some(), view, result: None }
-    }
-
-    /// Next operation to perform; none when the entry is found.
-    pub fn poll_op(&mut self) -> Result<Option<Op>, ReadError> {
-        let sidecar = FileName::Sidecar(self.span.segment.id);
-        let segment = FileName::Segment(self.span.segment.id);
-        loop {
-            match &mut self.state {
-                LookupState::OpenSidecar => return Ok(Some(Op::Open { file: sidecar })),
-                LookupState::ReadSidecar { bytes } => {
-                    let buf = vec![0; to_usize(*bytes)];
-                    return Ok(Some(Op::ReadAt { file: sidecar, offset: 0, buf }));
-                }
-                LookupState::CloseSidecar => return Ok(Some(Op::Close { file: sidecar })),
-                LookupState::OpenSegment => return Ok(Some(Op::Open { file: segment })),
-                LookupState::Scan(scan) => {
-                    let view =
-                        self.view.get_or_insert_with(|| SegmentView::new(self.span.segment.first_index));
-                    if let (Some(op), _) = index_some(scan, view)? {
-                        return Ok(Some(op));
-                    }
-                    let offset = view.offset_of(self.index);
-                    let offset = offset.ok_or(Damage::new(self.span.segment.id, DamageKind::Sequence))?;
-                    self.state = LookupState::Frame { offset, bytes: FIRST_READ_BYTES };
-                }
-                LookupState::Frame { offset, bytes } => {
-                    let len = (*bytes).min(self.span.segment.end.saturating_sub(*offset));
-                    let buf = vec![0; to_usize(len)];
-                    return Ok(Some(Op::ReadAt { file: segment, offset: *offset, buf }));
-                }
-                LookupState::Done => return Ok(None),
-            }
+    /// A share of the chunk that the last entry stood in, until the next read is performed.
+    pub(crate) fn share_chunk(&self) -> Bytes {
+        match &self.place {
+            Place::Indexing(scan, _) => scan.share_chunk(),
+            Place::Lending(lending) => lending.scan.share_chunk(),
+            Place::Between | Place::Sidecar(..) | Place::Opening(..) => self.chunk.share(..),
         }
     }
 
     /// Takes `op` back with its outcome.
     pub fn handle_completion(&mut self, op: Op, outcome: io::Result<u64>) -> Result<(), ReadError> {
         let is_cache = matches!(op.file(), Some(FileName::Sidecar(_)));
-        let outcome = match outcome {
-            Ok(bytes) => bytes,
-            Err(_) if is_cache => 0,
-            Err(error) => return Err(ReadError::Disk(DiskError::new(&op, error))),
+        let result = match outcome {
+            Err(_) if matches!(op, Op::Close { .. }) || is_cache => self.complete(op, 0),
+            Err(error) => {
+                let error = ReadError::Disk(DiskError::new(&op, error));
+                self.failed = Some(error.clone());
+                return Err(error);
+            }
+            Ok(number) => self.complete(op, number),
         };
-        match std::mem::replace(&mut self.state, LookupState::Done) {
-            LookupState::OpenSidecar => {
-                let fits = outcome > 0 && outcome <= self.span.segment.end;
-                self.state = if fits {
-                    LookupState::ReadSidecar { bytes: outcome }
-                } else {
-                    LookupState::CloseSidecar
-                };
+        result.map_err(|damage| {
+            self.failed = Some(damage.clone().into());
+            damage.into()
+        })
+    }
+
+    /// Takes the operation that opens a segment back, with the segment's file in memory: it is not read then.
+    pub(crate) fn handle_memory(&mut self, op: &Op, file: Bytes) -> Result<(), ReadError> {
+        let Place::Opening(span, hint) = std::mem::replace(&mut self.place, Place::Between) else {
+            panic!("no segment is being opened: {op:?}")
+        };
+        let begun = Scan::of_memory(span, file).map(|scan| begin(scan, hint, self.indexes));
+        self.place = begun.map_err(|damage| {
+            self.failed = Some(damage.clone().into());
+            ReadError::from(damage)
+        })?;
+        Ok(())
+    }
+
+    /// Goes on with `spans`, the first of which may be the segment that it stays in.
+    pub(crate) fn extend(&mut self, spans: Vec<Span>) {
+        self.spans = spans.into();
+        let Place::Lending(lending) = &mut self.place else { return };
+        let here = lending.scan.span().segment.id;
+        if self.spans.front().is_none_or(|span| span.segment.id != here) {
+            lending.scan.cut();
+        } else if let Some(span) = self.spans.pop_front() {
+            lending.scan.set_span(span);
+            // What is dead in a segment lies before the truncation that killed it, and that is behind us.
+            lending.view = None;
+        }
+    }
+
+    /// Where the live entries of its segment stand, if it had to learn that.
+    pub(crate) fn into_view(self) -> Option<SegmentView> {
+        match self.place {
+            Place::Lending(lending) => lending.view,
+            _ => None,
+        }
+    }
+
+    /// Whether it stands at an entry that is not lent yet.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(&self.place, Place::Lending(lending) if lending.state == LendState::Ready)
+    }
+
+    #[cold]
+    fn seek_slowly(&mut self) -> Result<Option<Op>, ReadError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.advance().map_err(|damage| {
+            self.failed = Some(damage.clone().into());
+            damage.into()
+        })
+    }
+
+    fn complete(&mut self, op: Op, number: u64) -> Result<(), Damage> {
+        match std::mem::replace(&mut self.place, Place::Between) {
+            Place::Between => {}
+            Place::Sidecar(span, step) => self.place = complete_sidecar(span, &step, op, number),
+            Place::Opening(span, hint) => {
+                let walk = Scan::new(span, std::mem::take(&mut self.chunk), self.chunk_bytes);
+                self.place = begin(walk, hint, self.indexes);
             }
-            LookupState::ReadSidecar { .. } => {
-                let Op::ReadAt { buf, .. } = op else { panic!("the operation that was asked for") };
-                self.view = sidecar::decode(&buf, self.span.log_id, &self.span.segment);
-                self.is_hint = self.view.is_some();
-                self.state = LookupState::CloseSidecar;
+            Place::Indexing(mut scan, view) => {
+                scan.handle_read(op, number)?;
+                self.place = Place::Indexing(scan, view);
             }
-            LookupState::CloseSidecar => self.state = LookupState::OpenSegment,
-            LookupState::OpenSegment => {
-                let known = self.view.as_ref().and_then(|view| view.offset_of(self.index));
-                self.state = match known {
-                    Some(offset) => LookupState::Frame { offset, bytes: FIRST_READ_BYTES },
-                    None => self.start_scan(),
-                };
+            Place::Lending(mut lending) => {
+                lending.scan.handle_read(op, number)?;
+                self.place = Place::Lending(lending);
             }
-            LookupState::Scan(mut scan) => {
-                scan.handle_read(op, outcome)?;
-                self.state = LookupState::Scan(scan);
-            }
-            LookupState::Frame { offset, bytes } => {
-                let Op::ReadAt { buf, .. } = op else { panic!("the operation that was asked for") };
-                self.take_frame(offset, bytes, &buf[..to_usize(outcome)])?;
-            }
-            LookupState::Done => panic!("no operation is out"),
         }
         Ok(())
     }
 
-    /// The entry, and the segment's view if it is worth keeping.
-    ///
-    /// # Panics
-    ///
-    /// If [`Self::poll_op`] still gives operations.
-    pub(crate) fn into_result(self) -> (Entry, Option<SegmentView>) {
-        (self.result.expect("the look-up is over"), self.view)
-    }
-
-    fn start_scan(&mut self) -> LookupState {
-        (self.view, self.is_hint) = (None, false);
-        LookupState::Scan(Scan::new(self.span.clone(), Vec::new()))
-    }
-
-    fn take_frame(&mut self, offset: u64, wanted: u64, bytes: &[u8]) -> Result<(), ReadError> {
-        let damage = |kind| Damage { offset, ..Damage::new(self.span.segment.id, kind) };
-        let frame = self.key.decode(offset, bytes);
-        let is_it = |header: &FrameHeader| header.kind == Kind::Entry && header.index == self.index.get();
-        let Some(header) = frame.map(|frame| frame.header).filter(is_it) else {
-            if self.is_hint {
-                self.state = self.start_scan();
-                return Ok(());
+    /// The next operation, or none at an entry or at the end.
+    fn advance(&mut self) -> Result<Option<Op>, Damage> {
+        loop {
+            match &mut self.place {
+                Place::Between => {
+                    let Some(span) = self.spans.pop_front() else { return Ok(None) };
+                    self.place = enter(span);
+                }
+                Place::Sidecar(span, step) => return Ok(Some(sidecar_op(span, step))),
+                Place::Opening(span, _) => {
+                    return Ok(Some(Op::Open { file: FileName::Segment(span.segment.id) }));
+                }
+                Place::Indexing(scan, view) => {
+                    if index_some(scan, view)? == Peek::Read {
+                        return Ok(Some(scan.read()));
+                    }
+                    let Place::Indexing(mut scan, view) = std::mem::replace(&mut self.place, Place::Between)
+                    else {
+                        panic!("matched above")
+                    };
+                    let offset = view.offset_of(scan.span().from);
+                    if !offset.is_some_and(|offset| scan.jump(offset, scan.span().from)) {
+                        scan.restart();
+                    }
+                    self.place = Place::Lending(Lending::new(scan, Some(view)));
+                }
+                Place::Lending(lending) => match lending.find_live() {
+                    Ok(Peek::Read) => return Ok(Some(lending.scan.read())),
+                    Ok(Peek::Frame) if lending.lands() => return Ok(None),
+                    Ok(Peek::End)
+                        if self.parks && lending.scan.span().is_active && !lending.scan.is_cut() =>
+                    {
+                        return Ok(None);
+                    }
+                    Ok(Peek::End) if lending.jumped_to.is_none() => return Ok(Some(self.leave_segment())),
+                    Err(damage) if lending.jumped_to.is_none() => return Err(damage),
+                    // The hint was wrong. From the start, then.
+                    _ => self.place = self.walk(),
+                },
             }
-            return Err(damage(DamageKind::FrameHeader).into());
-        };
-        let end = to_u64(FRAME_HEADER_BYTES) + u64::from(header.payload_bytes);
-        let Some(payload) = bytes.get(FRAME_HEADER_BYTES..to_usize(end)) else {
-            if wanted >= end {
-                return Err(damage(DamageKind::Length).into());
-            }
-            self.state = LookupState::Frame { offset, bytes: end };
-            return Ok(());
-        };
-        if crc32fast::hash(payload) != header.payload_crc {
-            let identity = Some((self.index, header.aux));
-            return Err(Damage { identity, ..damage(DamageKind::Payload) }.into());
         }
-        self.result = Some(Entry {
-            index: self.index,
-            aux: header.aux,
-            slot: header.slot,
-            payload_crc: header.payload_crc,
-            payload: payload.to_vec(),
-        });
-        Ok(())
+    }
+
+    fn leave_segment(&mut self) -> Op {
+        let Place::Lending(mut lending) = std::mem::replace(&mut self.place, Place::Between) else {
+            panic!("it stands in a segment")
+        };
+        self.chunk = lending.scan.take_chunk().0.cleared();
+        Op::Close { file: FileName::Segment(lending.scan.span().segment.id) }
+    }
+
+    /// The same segment from its start, without hints.
+    fn walk(&mut self) -> Place {
+        let Place::Lending(mut lending) = std::mem::replace(&mut self.place, Place::Between) else {
+            panic!("it stands in a segment")
+        };
+        lending.scan.restart();
+        begin(lending.scan, Hint::None, self.indexes)
     }
 }
 
-/// First read of a look-up: header and payload of most entries in one go.
-const FIRST_READ_BYTES: u64 = 4096;
+impl Lending {
+    fn new(scan: Scan, view: Option<SegmentView>) -> Self {
+        Self { scan, view, jumped_to: None, state: LendState::Moving }
+    }
+
+    /// Scans on to the next entry that is live and wanted, or to a read, or to the end.
+    #[inline]
+    fn find_live(&mut self) -> Result<Peek, Damage> {
+        match self.state {
+            LendState::Ready => return Ok(Peek::Frame),
+            LendState::Lent => {
+                self.scan.advance();
+                self.state = LendState::Moving;
+            }
+            LendState::Moving => {}
+        }
+        loop {
+            let peek = self.scan.peek(Part::Header)?;
+            if peek != Peek::Frame {
+                return Ok(peek);
+            }
+            if self.is_wanted() {
+                let peek = self.scan.peek(Part::Whole)?;
+                if peek == Peek::Frame {
+                    self.state = LendState::Ready;
+                }
+                return Ok(peek);
+            }
+            self.scan.advance();
+        }
+    }
+
+    #[inline]
+    fn is_wanted(&self) -> bool {
+        let header = self.scan.header();
+        let index = Index::new(header.index);
+        let span = self.scan.span();
+        header.kind == Kind::Entry
+            && index >= span.from
+            && index < span.segment.live_end
+            && self.view.as_ref().is_none_or(|view| view.offset_of(index) == Some(self.scan.offset()))
+    }
+
+    /// Whether it stands where a hint, if there was one, was to lead.
+    fn lands(&mut self) -> bool {
+        let expected = self.jumped_to.take();
+        let is_it = expected.is_none_or(|index| self.scan.header().index == index.get());
+        if !is_it {
+            self.jumped_to = expected;
+        }
+        is_it
+    }
+}
+
+/// The first step into a segment.
+fn enter(mut span: Span) -> Place {
+    if span.hint != Hint::None || span.is_active || span.from <= span.segment.first_index {
+        // Without truncations a hint at the first entry is worth nothing, and with some all must be walked.
+        let hint = std::mem::take(&mut span.hint);
+        return Place::Opening(span, hint);
+    }
+    Place::Sidecar(span, SidecarStep::Open)
+}
+
+fn sidecar_op(span: &Span, step: &SidecarStep) -> Op {
+    let file = FileName::Sidecar(span.segment.id);
+    match step {
+        SidecarStep::Open => Op::Open { file },
+        SidecarStep::Read { offset, len } => {
+            Op::ReadAt { file, offset: *offset, buf: vec![0; to_usize(*len)] }
+        }
+        SidecarStep::Close(_) => Op::Close { file },
+    }
+}
+
+fn complete_sidecar(span: Span, step: &SidecarStep, op: Op, number: u64) -> Place {
+    let next = match step {
+        SidecarStep::Open => match sidecar::plan(&span.segment, span.from, number) {
+            Some((offset, len)) => SidecarStep::Read { offset, len },
+            None => SidecarStep::Close(Hint::None),
+        },
+        SidecarStep::Read { len, .. } => {
+            let Op::ReadAt { buf, .. } = op else { panic!("the operation that was asked for") };
+            let hint = if number == *len { sidecar::hint(&buf, &span) } else { Hint::None };
+            SidecarStep::Close(hint)
+        }
+        SidecarStep::Close(hint) => return Place::Opening(span, hint.clone()),
+    };
+    Place::Sidecar(span, next)
+}
+
+/// Starts to walk a segment that is open.
+fn begin(mut scan: Scan, hint: Hint, indexes: bool) -> Place {
+    let from = scan.span().from;
+    let truncates = scan.span().segment.truncates;
+    let is_exact = matches!(hint, Hint::Exact(_));
+    let (offset, view) = match hint {
+        Hint::None => (None, None),
+        Hint::Offset(offset) | Hint::Exact(offset) => (Some(offset), None),
+        Hint::View(view) => (view.offset_of(from), Some(view)),
+    };
+    let is_enough = !truncates || is_exact || view.is_some();
+    if let Some(offset) = offset.filter(|_| is_enough)
+        && scan.jump(offset, from)
+    {
+        return Place::Lending(Lending { jumped_to: Some(from), ..Lending::new(scan, view) });
+    }
+    if truncates || indexes {
+        let view = SegmentView::new(scan.span().segment.first_index);
+        return Place::Indexing(scan, view);
+    }
+    Place::Lending(Lending::new(scan, None))
+}
+
+/// Scans headers into `view` up to the next read or to the end.
+pub(crate) fn index_some(scan: &mut Scan, view: &mut SegmentView) -> Result<Peek, Damage> {
+    loop {
+        let peek = scan.peek(Part::Header)?;
+        if peek != Peek::Frame {
+            return Ok(peek);
+        }
+        view.apply(scan.offset(), scan.header()).map_err(|kind: DamageKind| scan.damage(kind))?;
+        scan.advance();
+    }
+}
+
+#[inline]
+pub(crate) fn entry_ref<'a>(header: &FrameHeader, payload: &'a [u8]) -> EntryRef<'a> {
+    EntryRef {
+        index: Index::new(header.index),
+        aux: header.aux,
+        slot: header.slot,
+        payload_crc: header.payload_crc,
+        payload,
+    }
+}

@@ -2,6 +2,9 @@
 
 use std::io;
 
+use bytes::Bytes;
+
+use crate::id::SegmentId;
 use crate::op::Op;
 
 /// Performs [`Op`]s on one directory, one after the other, each to its end.
@@ -20,4 +23,9 @@ pub trait Disk {
     fn reader(&self) -> Self
     where
         Self: Sized;
+
+    /// The whole file of a sealed segment, if this disk has it in memory: readers then use that and do not read.
+    fn in_memory(&self, _segment: SegmentId) -> Option<Bytes> {
+        None
+    }
 }

@@ -272,6 +272,60 @@ pub enum ReadError {
     Poisoned(#[source] DiskError),
 }
 
+/// Why a follower lends nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// Entries that it lent were removed by a truncation: undo what was done with those from `from` on. Said once;
+    /// the next call lends what stands at `from` now. Rarely, after a thousand truncations or one that failed for
+    /// lack of space, `from` is lower than need be and the same entries come again.
+    #[error("entries from {from} on were lent, and then truncated")]
+    Truncated {
+        /// First index that is lent again.
+        from: Index,
+    },
+    /// The entry that is next was pruned before it was lent. Said each time: take a snapshot's state, and follow
+    /// anew from `first`.
+    #[error("entries below {first} are pruned")]
+    Pruned {
+        /// First index that can be read.
+        first: Index,
+    },
+    /// Damage, or what the disk said. The same error comes again.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// Why a snapshot was not marked. The mark that was there stays.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The entry is not in the log, so no snapshot can stand in its place. Nothing happened; the log can be used.
+    #[error("{index} is not in the log, which holds {first} up to below {next}")]
+    NotInLog {
+        /// The index that was asked for.
+        index: Index,
+        /// First index that is not pruned.
+        first: Index,
+        /// The next index.
+        next: Index,
+    },
+    /// The bytes exceed their limit. Nothing happened; the log can be used.
+    #[error("{bytes} bytes exceed the limit of {bytes_max}")]
+    TooLarge {
+        /// How many there are.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// The disk is full. As for [`AppendError::NoSpace`].
+    #[error("no space left")]
+    NoSpace(#[source] DiskError),
+    /// The disk failed, now or before. Whether the mark is there shows the next opening.
+    #[error("the log is poisoned by an earlier failure")]
+    Poisoned(#[source] DiskError),
+}
+
 /// Writes the two conversions that are the same for every enum with `NoSpace` and `Poisoned`.
 macro_rules! from_failure {
     ($($error:ident),*) => {$(
@@ -286,7 +340,7 @@ macro_rules! from_failure {
     )*};
 }
 
-from_failure!(AppendError, SyncError, TruncateError, PruneError, ReadError);
+from_failure!(AppendError, SyncError, TruncateError, PruneError, ReadError, SnapshotError);
 
 impl From<Failure> for OpenError {
     fn from(failure: Failure) -> Self {

@@ -246,15 +246,18 @@ pub(crate) fn nonzero_len(bytes: &[u8]) -> usize {
     rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
 }
 
+#[inline]
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
 }
 
+#[inline]
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"))
 }
 
 /// A length or offset in memory as one in a file.
+#[inline]
 pub(crate) fn to_u64(len: usize) -> u64 {
     u64::try_from(len).expect("usize is at most 64 bits")
 }
@@ -264,6 +267,7 @@ pub(crate) fn to_u64(len: usize) -> u64 {
 /// # Panics
 ///
 /// On a 32-bit machine, for a segment that does not fit its address space.
+#[inline]
 pub(crate) fn to_usize(len: u64) -> usize {
     usize::try_from(len).expect("the segment fits the address space")
 }

@@ -15,22 +15,25 @@ pub(crate) const FLAG_CARRIED: u8 = 4;
 /// The frame makes no promise about durability.
 pub(crate) const NO_PROMISE: u32 = u32::MAX;
 
-/// What a frame holds. The other numbers up to 8 are reserved, 0 is never valid.
+/// What a frame holds. 7 and 8 are reserved, 0 is never valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Entry = 1,
     State = 2,
     Truncate = 3,
+    Snapshot = 4,
     Mark = 5,
     Pad = 6,
 }
 
 impl Kind {
+    #[inline]
     fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             1 => Some(Self::Entry),
             2 => Some(Self::State),
             3 => Some(Self::Truncate),
+            4 => Some(Self::Snapshot),
             5 => Some(Self::Mark),
             6 => Some(Self::Pad),
             _ => None,
@@ -43,7 +46,8 @@ impl Kind {
 pub(crate) struct FrameHeader {
     /// Length of the payload in bytes.
     pub(crate) payload_bytes: u32,
-    /// Entry: its index. State: the caller's. Truncate: the first index that is gone. Otherwise 0.
+    /// Entry: its index. State: the caller's. Truncate: the first index that is gone. Snapshot: the last index that
+    /// it covers. Otherwise 0.
     pub(crate) index: u64,
     pub(crate) aux: u64,
     /// Checksum of the payload.
@@ -65,7 +69,30 @@ pub(crate) struct DecodedFrame {
 }
 
 impl FrameHeader {
+    /// Reads the fields of a header whose kind is known, and checks nothing.
+    #[inline]
+    fn from_bytes(bytes: &[u8; FRAME_HEADER_BYTES], kind: Kind) -> Self {
+        Self {
+            payload_bytes: u32_at(bytes, 4),
+            index: u64_at(bytes, 8),
+            aux: u64_at(bytes, 16),
+            payload_crc: u32_at(bytes, 24),
+            prev: u32_at(bytes, 28),
+            durable_distance: !u32_at(bytes, 32),
+            kind,
+            flags: bytes[37],
+            slot: u16::from_le_bytes([bytes[38], bytes[39]]),
+        }
+    }
+
+    /// Reads the header of an entry that was verified before, in memory that has not changed since.
+    #[inline]
+    pub(crate) fn of_verified_entry(bytes: &[u8]) -> Self {
+        Self::from_bytes(bytes.first_chunk().expect("the header was verified"), Kind::Entry)
+    }
+
     /// Bytes of the whole frame, padding included.
+    #[inline]
     pub(crate) fn frame_bytes(&self) -> u64 {
         frame_bytes(self.payload_bytes)
     }
@@ -81,10 +108,11 @@ impl FrameHeader {
     }
 }
 
-/// Binds header checksums to one segment of one log. Cloning the seeded state is cheaper than seeding anew.
+/// Binds header checksums to one segment of one log.
 #[derive(Clone, Debug)]
 pub(crate) struct FrameKey {
-    seeded: crc32fast::Hasher,
+    /// CRC-32 of log id and segment id: what every header's checksum starts from.
+    seed: u32,
 }
 
 impl FrameKey {
@@ -92,7 +120,7 @@ impl FrameKey {
         let mut seeded = crc32fast::Hasher::new();
         seeded.update(log_id.as_bytes());
         seeded.update(&segment.get().to_le_bytes());
-        Self { seeded }
+        Self { seed: seeded.finalize() }
     }
 
     /// Encodes a header for `offset` and returns it with its checksum.
@@ -115,6 +143,7 @@ impl FrameKey {
     }
 
     /// Reads the header at the front of `bytes`, or `None` if no frame of this segment starts at `offset`.
+    #[inline]
     pub(crate) fn decode(&self, offset: u64, bytes: &[u8]) -> Option<DecodedFrame> {
         let bytes: &[u8; FRAME_HEADER_BYTES] = bytes.first_chunk()?;
         let checksum = u32_at(bytes, 0);
@@ -123,35 +152,26 @@ impl FrameKey {
         if checksum != self.checksum(offset, bytes) {
             return None;
         }
-        let header = FrameHeader {
-            payload_bytes: u32_at(bytes, 4),
-            index: u64_at(bytes, 8),
-            aux: u64_at(bytes, 16),
-            payload_crc: u32_at(bytes, 24),
-            prev: u32_at(bytes, 28),
-            durable_distance: !u32_at(bytes, 32),
-            kind,
-            flags: bytes[37],
-            slot: u16::from_le_bytes([bytes[38], bytes[39]]),
-        };
+        let header = FrameHeader::from_bytes(bytes, kind);
         (header.payload_bytes <= RECORD_BYTES_LIMIT).then_some(DecodedFrame { header, checksum })
     }
 
     /// CRC-32 over log id, segment id, `offset` and the header behind its first field.
+    #[inline]
     pub(crate) fn checksum(&self, offset: u64, header: &[u8; FRAME_HEADER_BYTES]) -> u32 {
-        let mut bound = [0; 8 + FRAME_HEADER_BYTES - 4];
+        let mut bound = [0; header_crc::BOUND_BYTES];
         bound[..8].copy_from_slice(&offset.to_le_bytes());
         bound[8..].copy_from_slice(&header[4..]);
-        let mut hasher = self.seeded.clone();
-        hasher.update(&bound);
-        hasher.finalize()
+        header_crc::update(self.seed, &bound)
     }
 }
 
 /// Bytes of a frame with a payload of `payload_bytes`, padding included.
+#[inline]
 pub(crate) fn frame_bytes(payload_bytes: u32) -> u64 {
     (to_u64(FRAME_HEADER_BYTES) + u64::from(payload_bytes)).next_multiple_of(ALIGN)
 }
 
+mod header_crc;
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,20 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod async_wal;
+mod chunk;
 mod cursor;
 mod disk;
+mod entries;
 mod error;
+mod follow;
 mod format;
 mod frame;
 mod id;
 mod log;
+mod lookup;
+#[expect(unsafe_code, reason = "mapping a file: only the caller can promise that nobody changes it")]
+mod map;
 mod op;
 mod opening;
 mod options;
@@ -19,13 +25,15 @@ mod report;
 mod scan;
 mod sidecar;
 pub mod std_io;
+mod truncations;
 mod view;
 mod wal;
 
-pub use async_wal::{AsyncReader, AsyncWal};
+pub use async_wal::{AsyncFollower, AsyncReader, AsyncWal};
 pub use disk::Disk;
 pub use error::{
-    AppendError, Damage, DamageKind, OpenError, PruneError, ReadError, SyncError, TruncateError,
+    AppendError, Damage, DamageKind, FollowError, OpenError, PruneError, ReadError, SnapshotError, SyncError,
+    TruncateError,
 };
 pub use id::{LogId, Lsn, SegmentId};
 pub use op::{DiskError, FileName, Op};
@@ -34,13 +42,15 @@ pub use record::{Entry, EntryRef, Prepared};
 pub use report::{OpenOutcome, RecoveryReport, TailFound};
 pub use samestep_replay_traits::{Index, Record, ReplaySource};
 pub use std_io::StdDisk;
-pub use view::StateRecord;
-pub use wal::{Reader, Wal};
+pub use view::{SnapshotMark, StateRecord};
+pub use wal::{Follower, Reader, Wal};
 
 /// The cores without I/O, for drivers other than the two in this crate.
 pub mod sans_io {
-    pub use crate::cursor::{Cursor, Lookup};
+    pub use crate::cursor::Cursor;
     pub use crate::error::Failure;
+    pub use crate::follow::Follow;
     pub use crate::log::{Log, Span, StageError};
+    pub use crate::lookup::Lookup;
     pub use crate::opening::Opening;
 }

@@ -14,10 +14,12 @@ use crate::id::{LogId, Lsn, SegmentId};
 use crate::op::{DiskError, FileName};
 use crate::options::Options;
 use crate::record::Prepared;
-use crate::view::{SegmentView, StateRecord};
+use crate::truncations::Truncations;
+use crate::view::{SegmentView, SnapshotMark, StateRecord};
 
 mod ops;
 mod rotation;
+mod snapshot;
 mod span;
 
 pub(crate) use rotation::{Rehomed, RotationRequest};
@@ -38,6 +40,9 @@ pub struct Log {
     sealed: VecDeque<Sealed>,
     active: Active,
     states: BTreeMap<u16, StateRecord>,
+    /// The last mark, of entries that are still there or pruned.
+    snapshot: Option<SnapshotMark>,
+    truncations: Truncations,
     /// First index that is not pruned.
     live_first: Index,
     /// Staged frames, not yet handed out.
@@ -94,7 +99,8 @@ struct Undo {
 #[derive(Debug)]
 enum UndoStep {
     State { slot: u16, old: Option<StateRecord> },
-    Truncate { len: usize, removed: Vec<u32>, durable_next: Index },
+    Truncate { len: usize, removed: Vec<u32>, durable_next: Index, written_next: Index },
+    Snapshot { old: Option<SnapshotMark> },
 }
 
 /// Why nothing was staged.
@@ -123,6 +129,8 @@ impl Log {
             sealed: start.sealed,
             active: start.active,
             states: start.states,
+            snapshot: start.snapshot,
+            truncations: Truncations::default(),
             live_first: start.live_first,
             group: Vec::new(),
             undo: Undo::default(),
@@ -191,10 +199,14 @@ impl Log {
         }
         let body = Body { kind: Kind::Truncate, index: from.get(), aux: 0, slot: 0, flags: 0 };
         self.stage_frame(body, &[], 0);
-        let durable_next = self.active.durable_next;
+        let (durable_next, written_next) = (self.active.durable_next, self.active.written_next);
         self.active.durable_next = durable_next.min(from);
+        self.active.written_next = written_next.min(from);
         let removed = self.active.view.truncate(from);
-        self.undo.steps.push(UndoStep::Truncate { len: self.active.view.len(), removed, durable_next });
+        let len = self.active.view.len();
+        self.undo.steps.push(UndoStep::Truncate { len, removed, durable_next, written_next });
+        self.truncations.push(from);
+        self.take_back_snapshot(from);
         Ok(true)
     }
 
@@ -429,10 +441,12 @@ impl Log {
                 UndoStep::State { slot, old: None } => {
                     self.states.remove(&slot);
                 }
-                UndoStep::Truncate { len, removed, durable_next } => {
+                UndoStep::Truncate { len, removed, durable_next, written_next } => {
                     self.active.view.restore(len, &removed);
                     self.active.durable_next = durable_next;
+                    self.active.written_next = written_next;
                 }
+                UndoStep::Snapshot { old } => self.snapshot = old,
             }
         }
         self.active.view.restore(self.undo.view_len, &[]);
@@ -468,6 +482,7 @@ pub(crate) struct Start {
     pub(crate) sealed: VecDeque<Sealed>,
     pub(crate) active: Active,
     pub(crate) states: BTreeMap<u16, StateRecord>,
+    pub(crate) snapshot: Option<SnapshotMark>,
     pub(crate) live_first: Index,
     pub(crate) requested: Option<RotationRequest>,
     /// A file that was created and never activated.

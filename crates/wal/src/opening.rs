@@ -8,7 +8,7 @@ use std::io;
 use samestep_replay_traits::Index;
 
 use crate::error::{Damage, DamageKind, OpenError};
-use crate::format::{BLOCK_BYTES, HeaderRead, Meta, MetaRead, SegmentHeader, to_usize};
+use crate::format::{BLOCK_BYTES, HeaderRead, Meta, MetaRead, SegmentHeader, nonzero_len, to_u64, to_usize};
 use crate::id::SegmentId;
 use crate::log::{Active, Log, Start};
 use crate::op::{DiskError, FileName, Op};
@@ -30,9 +30,41 @@ pub struct Opening {
     /// Segments whose headers are still to be read.
     unread: VecDeque<SegmentId>,
     /// The newest segment, whole.
-    newest: Option<(SegmentId, Vec<u8>)>,
+    newest: Option<(SegmentId, Whole)>,
     /// A file without a valid header behind the newest segment, whole.
-    leftover: Option<(SegmentId, Vec<u8>)>,
+    leftover: Option<(SegmentId, Whole)>,
+    /// The file that is being read whole, and how far that got.
+    reading: Whole,
+    read: u64,
+    /// The buffer of those reads, between two of them.
+    buf: Vec<u8>,
+}
+
+/// A file in memory.
+///
+/// Most of a newest segment are zeros. Its memory comes as zeros and is written only where the file has others, so
+/// that the zeros cost neither memory nor the time to touch it.
+#[derive(Debug, Default)]
+struct Whole {
+    bytes: Vec<u8>,
+    /// Behind this position are zeros only.
+    nonzero_end: usize,
+}
+
+impl Whole {
+    fn zeros(bytes: u64) -> Self {
+        Self { bytes: vec![0; to_usize(bytes)], nonzero_end: 0 }
+    }
+
+    /// Takes in what the file holds at `offset`.
+    fn put(&mut self, offset: u64, bytes: &[u8]) {
+        let used = nonzero_len(bytes);
+        if used > 0 {
+            let start = to_usize(offset);
+            self.bytes[start..start + used].copy_from_slice(&bytes[..used]);
+            self.nonzero_end = start + used;
+        }
+    }
 }
 
 /// A segment's file as it was found.
@@ -82,6 +114,9 @@ impl Opening {
             unread: VecDeque::new(),
             newest: None,
             leftover: None,
+            reading: Whole::default(),
+            read: 0,
+            buf: Vec::new(),
         })
     }
 
@@ -105,8 +140,10 @@ impl Opening {
             Phase::CloseSegment(id) => Op::Close { file: FileName::Segment(id) },
             Phase::SyncWhole(id) => Op::SyncData { file: FileName::Segment(id) },
             Phase::ReadWhole(id) => {
-                let buf = vec![0; to_usize(self.found[&id].bytes)];
-                Op::ReadAt { file: FileName::Segment(id), offset: 0, buf }
+                let rest = self.found[&id].bytes - self.read;
+                let mut buf = std::mem::take(&mut self.buf);
+                buf.resize(to_usize(rest.min(READ_BYTES)), 0);
+                Op::ReadAt { file: FileName::Segment(id), offset: self.read, buf }
             }
             Phase::Done => return None,
         })
@@ -149,9 +186,22 @@ impl Opening {
             }
             Phase::CloseSegment(_) => self.next_segment(),
             Phase::OpenWhole(id) => Phase::SyncWhole(id),
-            Phase::SyncWhole(id) => Phase::ReadWhole(id),
+            Phase::SyncWhole(id) => {
+                self.reading = Whole::zeros(self.found[&id].bytes);
+                self.read = 0;
+                Phase::ReadWhole(id)
+            }
             Phase::ReadWhole(id) => {
-                let bytes = buffer_of(op, number);
+                let Op::ReadAt { offset, buf, .. } = op else { panic!("the operation that was asked for") };
+                self.reading.put(offset, &buf[..to_usize(number)]);
+                self.read = offset + number;
+                let is_short = number < to_u64(buf.len());
+                self.buf = buf;
+                if self.read < self.found[&id].bytes && !is_short {
+                    return Ok(());
+                }
+                let mut bytes = std::mem::take(&mut self.reading);
+                bytes.bytes.truncate(to_usize(self.read));
                 if matches!(self.found[&id].header, HeaderRead::Valid(_)) {
                     self.newest = Some((id, bytes));
                     Phase::Done
@@ -241,6 +291,7 @@ fn fresh(options: Options, log_id: crate::LogId, discard: Option<SegmentId>, met
             sealed: VecDeque::new(),
             active: Active::before_first(log_id, first),
             states: BTreeMap::new(),
+            snapshot: None,
             live_first: first,
             requested: Some(crate::log::RotationRequest::default()),
             discard,
@@ -252,3 +303,6 @@ fn fresh(options: Options, log_id: crate::LogId, discard: Option<SegmentId>, met
         },
     )
 }
+
+/// How much of a newest segment is read at a time: little enough to stay in the processor's cache.
+const READ_BYTES: u64 = 256 << 10;

@@ -71,7 +71,14 @@ impl<S: StorageProvider> ProviderDisk<S> {
                 Ok(0)
             }
             Op::Open { file } => {
-                let handle = self.storage.open(&self.path(*file), OpenOptions::read_write()).await?;
+                let path = self.path(*file);
+                let handle = match self.storage.open(&path, OpenOptions::read_write()).await {
+                    // Segments that were mapped are read-only.
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        self.storage.open(&path, OpenOptions::read_only()).await?
+                    }
+                    outcome => outcome?,
+                };
                 let len = handle.metadata().await?.len;
                 self.files.insert(*file, handle);
                 Ok(len)

@@ -1,5 +1,6 @@
 //! Records on their way into the log and out of it.
 
+use bytes::Bytes;
 use samestep_replay_traits::Index;
 
 /// A record ready to be appended: its checksum is computed, so that appending does only what needs the log.
@@ -73,7 +74,7 @@ impl<'a> From<&'a str> for Prepared<'a> {
     }
 }
 
-/// An entry as it was read, payload included.
+/// An entry as it was read. Cheap to clone: the payload is a share of the memory that it was read into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -85,8 +86,9 @@ pub struct Entry {
     pub slot: u16,
     /// CRC-32/IEEE of the payload, verified.
     pub payload_crc: u32,
-    /// The bytes that were appended.
-    pub payload: Vec<u8>,
+    /// The bytes that were appended. From a reader, a slice of the chunk of about 1 MiB that was read, which stays in
+    /// memory as long as any slice of it: copy what is small and kept for long.
+    pub payload: Bytes,
 }
 
 /// An entry lent by a reader.

@@ -9,17 +9,18 @@ use std::collections::BTreeMap;
 use samestep_replay_traits::Index;
 
 use crate::error::{Damage, DamageKind};
-use crate::format::{BLOCK_END, SECTOR_BYTES, SegmentHeader, is_zero, nonzero_len, to_u64, to_usize};
+use crate::format::{BLOCK_END, SECTOR_BYTES, SegmentHeader, is_zero, to_u64, to_usize};
 use crate::frame::{DecodedFrame, FRAME_HEADER_BYTES, FrameHeader, FrameKey, Kind};
 use crate::id::Lsn;
 use crate::options::TailModel;
-use crate::view::{SegmentView, StateRecord};
+use crate::view::{SegmentView, SnapshotMark, StateRecord};
 
 /// Reads the whole newest segment and says where it ends, what of it is proven, and what it holds.
 ///
-/// `promised` is the durable position that `wal.meta` names.
+/// Behind `nonzero_end` are zeros only. `promised` is the durable position that `wal.meta` names.
 pub(crate) fn recover(
     bytes: &[u8],
+    nonzero_end: usize,
     header: &SegmentHeader,
     promised: Lsn,
     model: TailModel,
@@ -27,13 +28,14 @@ pub(crate) fn recover(
     let key = FrameKey::new(header.log_id, header.id);
     let front = scan_front(bytes, header, &key);
     let promised = promised.get().saturating_sub(header.base_lsn.get());
-    let proven = front.promised.max(promised).max(header.head_end).max(look_ahead(bytes, &front, &key));
+    let proven =
+        front.promised.max(promised).max(header.head_end).max(look_ahead(bytes, nonzero_end, &front, &key));
     if proven > front.end {
         let mut damage = front.damage(header);
         damage.proven_end = Some(proven);
         return Err(Stop::Damage(damage));
     }
-    let nonzero_end = to_u64(nonzero_len(bytes));
+    let nonzero_end = to_u64(nonzero_end);
     let tail = classify(bytes, &front, &key, nonzero_end, model).map_err(|kind| match kind {
         Refusal::Rot => Stop::Damage(front.damage(header)),
         Refusal::Ambiguous => {
@@ -49,8 +51,8 @@ pub(crate) fn recover(
 ///
 /// Frames of a head are written before the header and promise nothing behind their own segment's start; any
 /// later frame promises at least the header.
-pub(crate) fn proves_activation(bytes: &[u8], key: &FrameKey) -> bool {
-    valid_frames(bytes, BLOCK_END, key).any(|(offset, header)| {
+pub(crate) fn proves_activation(bytes: &[u8], nonzero_end: usize, key: &FrameKey) -> bool {
+    valid_frames(bytes, nonzero_end, BLOCK_END, key).any(|(offset, header)| {
         header.durable_offset(offset).is_some_and(|end| end >= BLOCK_END.cast_signed())
     })
 }
@@ -83,6 +85,7 @@ pub(crate) struct Recovered {
     /// Entries of `view` from this index on are unproven, and so is every truncation below them.
     pub(crate) rehome_from: Index,
     pub(crate) states: BTreeMap<u16, StateRecord>,
+    pub(crate) snapshot: Option<SnapshotMark>,
 }
 
 impl Recovered {
@@ -99,6 +102,7 @@ impl Recovered {
             view: SegmentView::new(header.first_index),
             rehome_from: header.first_index,
             states: BTreeMap::new(),
+            snapshot: None,
         }
     }
 
@@ -129,7 +133,12 @@ impl Recovered {
                 Kind::State => {
                     self.states.insert(frame.header.slot, StateRecord::new(&frame.header, payload));
                 }
-                Kind::Truncate => self.rehome_from = self.rehome_from.min(Index::new(frame.header.index)),
+                Kind::Snapshot => self.snapshot = Some(SnapshotMark::new(&frame.header, payload)),
+                Kind::Truncate => {
+                    let from = Index::new(frame.header.index);
+                    self.rehome_from = self.rehome_from.min(from);
+                    self.snapshot.take_if(|mark| mark.index >= from);
+                }
                 Kind::Entry | Kind::Mark | Kind::Pad => {}
             }
             self.ends_with_mark = frame.header.kind == Kind::Mark;
@@ -217,8 +226,8 @@ fn scan_front(bytes: &[u8], header: &SegmentHeader, key: &FrameKey) -> Front {
 
 /// Highest offset that a frame behind the defect promises. Such frames are bound to their places, so copies of
 /// frames inside payloads do not count.
-fn look_ahead(bytes: &[u8], front: &Front, key: &FrameKey) -> u64 {
-    valid_frames(bytes, front.defect_at, key)
+fn look_ahead(bytes: &[u8], nonzero_end: usize, front: &Front, key: &FrameKey) -> u64 {
+    valid_frames(bytes, nonzero_end, front.defect_at, key)
         .map(|(offset, header)| promise(offset, &header))
         .max()
         .unwrap_or(0)
@@ -231,11 +240,12 @@ fn promise(offset: u64, header: &FrameHeader) -> u64 {
 /// Every frame at `from` or behind it whose header and payload are valid, whatever stands between.
 fn valid_frames<'a>(
     bytes: &'a [u8],
+    nonzero_end: usize,
     from: u64,
     key: &'a FrameKey,
 ) -> impl Iterator<Item = (u64, FrameHeader)> + 'a {
     // A header is never all zeros, so none starts behind the last byte that is not.
-    let last = nonzero_len(bytes).min(bytes.len().saturating_sub(FRAME_HEADER_BYTES));
+    let last = nonzero_end.min(bytes.len().saturating_sub(FRAME_HEADER_BYTES));
     (to_usize(from)..=last).step_by(8).filter_map(move |at| {
         let offset = to_u64(at);
         let frame = key.decode(offset, &bytes[at..])?;

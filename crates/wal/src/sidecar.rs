@@ -5,9 +5,12 @@
 //! | end_chain u32 | reserved u32 | count x { offset / 8: u32 } | crc32 of all before: u32
 //! ```
 
-use crate::format::{FORMAT_VERSION, SIDECAR_MAGIC, to_u64, u32_at, u64_at};
+use samestep_replay_traits::Index;
+
+use crate::cursor::Hint;
+use crate::format::{ALIGN, FORMAT_VERSION, SIDECAR_MAGIC, to_u64, u32_at, u64_at};
 use crate::id::LogId;
-use crate::log::Sealed;
+use crate::log::{Sealed, Span};
 use crate::view::SegmentView;
 
 /// The sidecar of `segment`, which holds `view`.
@@ -54,4 +57,28 @@ pub(crate) fn decode(bytes: &[u8], log_id: LogId, segment: &Sealed) -> Option<Se
     })
 }
 
+/// What to read of a sidecar of `file_bytes`, as offset and length, to learn where entry `from` stands; `None` if it
+/// cannot be one of `segment`.
+///
+/// If nothing in the segment is dead, the one number is enough: the frame that it leads to says itself whether it
+/// is the entry. Else the sidecar must also say which entries live, and is read and checked as a whole.
+pub(crate) fn plan(segment: &Sealed, from: Index, file_bytes: u64) -> Option<(u64, u64)> {
+    if segment.truncates {
+        // Each entry has four bytes here and at least forty there.
+        return (file_bytes > 0 && file_bytes <= segment.end).then_some((0, file_bytes));
+    }
+    let position = from.get().checked_sub(segment.first_index.get())?;
+    let offset = position.checked_mul(ENTRY_BYTES)?.checked_add(to_u64(HEADER_BYTES))?;
+    (offset.checked_add(ENTRY_BYTES)? <= file_bytes).then_some((offset, ENTRY_BYTES))
+}
+
+/// What the bytes that were read by [`plan`] say.
+pub(crate) fn hint(bytes: &[u8], span: &Span) -> Hint {
+    if span.segment.truncates {
+        return decode(bytes, span.log_id, &span.segment).map_or(Hint::None, Hint::View);
+    }
+    bytes.first_chunk().map_or(Hint::None, |at| Hint::Offset(u64::from(u32::from_le_bytes(*at)) * ALIGN))
+}
+
 const HEADER_BYTES: usize = 64;
+const ENTRY_BYTES: u64 = 4;

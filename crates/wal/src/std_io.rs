@@ -6,8 +6,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 use crate::disk::Disk;
-use crate::id::LogId;
+use crate::id::{LogId, SegmentId};
+use crate::map::Maps;
 use crate::op::{FileName, Op};
 
 /// One directory of a file system, as `std` reaches it. Unix only.
@@ -18,6 +21,8 @@ use crate::op::{FileName, Op};
 pub struct StdDisk {
     dir: PathBuf,
     files: BTreeMap<FileName, File>,
+    /// Sealed segments that are mapped, for this handle and its readers.
+    maps: Maps,
     /// Directories that were created on the way to `dir`: their names are to be made durable, too.
     created: Vec<PathBuf>,
 }
@@ -25,10 +30,15 @@ pub struct StdDisk {
 impl StdDisk {
     /// The directory `dir`, which need not exist. Nothing is touched before the first operation.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), files: BTreeMap::new(), created: Vec::new() }
+        Self { dir: dir.into(), files: BTreeMap::new(), maps: Maps::default(), created: Vec::new() }
     }
 
-    fn path(&self, file: FileName) -> PathBuf {
+    /// The mapped segments.
+    pub(crate) fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    pub(crate) fn path(&self, file: FileName) -> PathBuf {
         self.dir.join(file.to_string())
     }
 
@@ -115,7 +125,7 @@ impl Disk for StdDisk {
                 Ok(0)
             }
             Op::Open { file } => {
-                let handle = OpenOptions::new().read(true).write(true).open(self.path(*file))?;
+                let handle = open(&self.path(*file))?;
                 let len = handle.metadata()?.len();
                 self.files.insert(*file, handle);
                 Ok(len)
@@ -135,6 +145,9 @@ impl Disk for StdDisk {
             Op::SetLen { file, len } => self.file(*file)?.set_len(*len).map(|()| 0),
             Op::Remove { file } => {
                 self.files.remove(file);
+                if let FileName::Segment(id) = file {
+                    self.maps.remove(*id);
+                }
                 fs::remove_file(self.path(*file)).map(|()| 0)
             }
             Op::Close { file } => {
@@ -145,7 +158,19 @@ impl Disk for StdDisk {
     }
 
     fn reader(&self) -> Self {
-        Self::new(&self.dir)
+        Self { maps: self.maps.clone(), ..Self::new(&self.dir) }
+    }
+
+    fn in_memory(&self, segment: SegmentId) -> Option<Bytes> {
+        self.maps.get(segment)
+    }
+}
+
+/// Opens a file to read and write; one that is read-only, as mapped segments are, to read.
+fn open(path: &Path) -> io::Result<File> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(path),
+        outcome => outcome,
     }
 }
 

@@ -23,6 +23,24 @@ impl StateRecord {
     }
 }
 
+/// A mark that says: the caller has a snapshot that stands for all entries up to `index`. The last one survives
+/// every rotation and prune; a truncation of any entry that it covers takes it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotMark {
+    /// Last entry that the snapshot covers.
+    pub index: Index,
+    /// The caller's number, for instance the term of that entry.
+    pub aux: u64,
+    /// The caller's bytes, for instance where the snapshot is. At most 64 KiB.
+    pub payload: Vec<u8>,
+}
+
+impl SnapshotMark {
+    pub(crate) fn new(header: &FrameHeader, payload: &[u8]) -> Self {
+        Self { index: Index::new(header.index), aux: header.aux, payload: payload.to_vec() }
+    }
+}
+
 /// Offsets of the live entries of one segment, dense by index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentView {
@@ -50,7 +68,7 @@ impl SegmentView {
                 self.truncate(index);
             }
             Kind::Entry | Kind::Truncate => return Err(DamageKind::Sequence),
-            Kind::State | Kind::Mark | Kind::Pad => {}
+            Kind::State | Kind::Snapshot | Kind::Mark | Kind::Pad => {}
         }
         Ok(())
     }
@@ -98,6 +116,7 @@ impl SegmentView {
     }
 
     /// Where the live entry `index` stands.
+    #[inline]
     pub(crate) fn offset_of(&self, index: Index) -> Option<u64> {
         let position = usize::try_from(index.get().checked_sub(self.first_index.get())?).ok()?;
         self.offsets.get(position).map(|&offset| u64::from(offset) * ALIGN)

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use samestep_replay_traits::{Index, Record, ReplaySource};
 
-use crate::cursor::{Cursor, Lookup};
+use crate::cursor::Cursor;
 use crate::disk::Disk;
 use crate::error::{AppendError, Failure, OpenError, PruneError, ReadError, SyncError, TruncateError};
 use crate::id::{LogId, SegmentId};
 use crate::log::{Log, StageError};
+use crate::lookup::Lookup;
 use crate::op::{DiskError, FileName, Op};
 use crate::opening::Opening;
 use crate::options::{CommitPolicy, Options};
@@ -16,6 +17,12 @@ use crate::record::{Entry, EntryRef, Prepared};
 use crate::report::RecoveryReport;
 use crate::std_io::StdDisk;
 use crate::view::{SegmentView, StateRecord};
+
+mod reads;
+mod replay;
+
+pub use reads::Follower;
+pub(crate) use reads::verify_whole;
 
 /// An open log. One handle per directory at a time, in all processes: `LOCK` sees to it.
 ///
@@ -311,9 +318,8 @@ impl<D: Disk> Wal<D> {
 }
 
 fn drive_lookup(lookup: &mut Lookup, disk: &mut impl Disk) -> Result<(), ReadError> {
-    while let Some(mut op) = lookup.poll_op()? {
-        let outcome = disk.perform(&mut op);
-        lookup.handle_completion(op, outcome)?;
+    while let Some(op) = lookup.poll_op()? {
+        reads::perform(lookup.cursor_mut(), disk, op)?;
     }
     Ok(())
 }
@@ -333,12 +339,25 @@ impl<D: Disk> Reader<D> {
     /// # Errors
     ///
     /// See [`ReadError`]. Nothing behind a failed entry is lent: the same error comes again.
+    #[inline]
     pub fn next_entry(&mut self) -> Result<Option<EntryRef<'_>>, ReadError> {
-        while let Some(mut op) = self.cursor.seek()? {
-            let outcome = self.disk.perform(&mut op);
-            self.cursor.handle_completion(op, outcome)?;
+        while let Some(op) = self.cursor.seek()? {
+            reads::perform(&mut self.cursor, &mut self.disk, op)?;
         }
         self.cursor.take()
+    }
+
+    /// The next entry to keep, or `None` behind the newest of when the reader was made. Its payload is a slice of
+    /// the chunk of about 1 MiB that was read: no copy, and no allocation but the chunk's.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::next_entry`].
+    pub fn next_bytes(&mut self) -> Result<Option<Entry>, ReadError> {
+        while let Some(op) = self.cursor.seek()? {
+            reads::perform(&mut self.cursor, &mut self.disk, op)?;
+        }
+        self.cursor.take_owned()
     }
 }
 

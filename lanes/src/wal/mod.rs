@@ -5,12 +5,14 @@ mod folder;
 mod image;
 mod layout;
 mod sevendb;
+mod snapshot;
 mod torn;
 
 pub(crate) use faces::FACES;
 pub(crate) use folder::FOLDER_BYTES;
 pub(crate) use layout::{PRUNE_REOPEN_APPEND, SEGMENT_COUNTS, SIDECAR_DAMAGE};
 pub(crate) use sevendb::{NO_APP_CRC, PRUNE, REOPEN_CONTINUE, ROLLOVER};
+pub(crate) use snapshot::SNAPSHOT_MARKS;
 pub(crate) use torn::{TORN_TAIL_FILE, TORN_TAIL_IMAGES};
 
 use std::path::Path;

@@ -122,6 +122,12 @@ impl Log {
             let header = frame_header(Kind::State, state.index, state.aux, slot, flags);
             head.push(header, &state.payload, crc32fast::hash(&state.payload));
         }
+        let rehomed_end = first_index.get() + to_u64(request.rehomed.len());
+        let mark = self.snapshot.as_ref().filter(|mark| mark.index.get() < rehomed_end);
+        if let Some(mark) = mark {
+            let header = frame_header(Kind::Snapshot, mark.index, mark.aux, 0, FLAG_CARRIED);
+            head.push(header, &mark.payload, crc32fast::hash(&mark.payload));
+        }
         let mut view = SegmentView::new(first_index);
         for entry in &request.rehomed {
             let index = view.next_index();
@@ -157,6 +163,12 @@ impl Log {
             ..Active::durable_until(header.id, self.log_id, rotation.view, header.head_end, rotation.chain)
         };
         let old = std::mem::replace(&mut self.active, new);
+        if header.first_index < old.view.next_index() {
+            self.truncations.push(header.first_index);
+        }
+        // Re-homed entries are still there; all others from the new segment's end on are not.
+        let next = self.next_index();
+        self.snapshot.take_if(|mark| mark.index >= next);
         for sealed in &mut self.sealed {
             sealed.live_end = sealed.live_end.min(header.first_index);
         }

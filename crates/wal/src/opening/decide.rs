@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use samestep_replay_traits::Index;
 
-use super::{Found, Opening, fresh};
+use super::{Found, Opening, Whole, fresh};
 use crate::error::{Damage, DamageKind, OpenError};
 use crate::format::{
     BLOCK_BYTES, BLOCK_END, FLAG_PREV_TRUNCATES, HeaderRead, SegmentHeader, to_u64, to_usize,
@@ -22,7 +22,7 @@ pub(super) fn decide(mut opening: Opening) -> Result<(Log, RecoveryReport), Open
     let discard = take_leftover(&mut opening, log_id)?;
     let removals = take_pruned(&mut opening);
     let meta_is_whole = opening.meta_bytes >= to_u64(2 * BLOCK_BYTES);
-    let Some((newest, bytes)) = opening.newest.take() else {
+    let Some((newest, Whole { bytes, nonzero_end })) = opening.newest.take() else {
         if let Some(meta) = opening.meta.best {
             return Err(Damage::new(meta.highest, DamageKind::Missing).into());
         }
@@ -37,7 +37,8 @@ pub(super) fn decide(mut opening: Opening) -> Result<(Log, RecoveryReport), Open
     let headers = check_segments(&opening, newest)?;
     let header = headers.last().expect("the newest segment has one");
     let promised = opening.meta.best.map_or(Lsn::default(), |meta| meta.durable);
-    let recovered = recover(&bytes, header, promised, opening.options.tail).map_err(|stop| match stop {
+    let recovered = recover(&bytes, nonzero_end, header, promised, opening.options.tail);
+    let recovered = recovered.map_err(|stop| match stop {
         Stop::Damage(damage) => OpenError::Corrupt(damage),
         Stop::Ambiguous { offset, bytes } => OpenError::AmbiguousTail { segment: newest, offset, bytes },
     })?;
@@ -64,6 +65,7 @@ pub(super) fn decide(mut opening: Opening) -> Result<(Log, RecoveryReport), Open
         sealed,
         active,
         states: recovered.states,
+        snapshot: recovered.snapshot,
         live_first,
         requested,
         discard,
@@ -111,13 +113,13 @@ fn check_log_ids(opening: &Opening, expected: LogId) -> Result<(), OpenError> {
 /// Decides what a newest file without a valid header is: a segment that was never activated, which goes, or one
 /// that lost its header, which is damage.
 fn take_leftover(opening: &mut Opening, log_id: LogId) -> Result<Option<SegmentId>, OpenError> {
-    let Some((id, bytes)) = opening.leftover.take() else { return Ok(None) };
+    let Some((id, Whole { bytes, nonzero_end })) = opening.leftover.take() else { return Ok(None) };
     let found = opening.found.remove(&id).expect("it was read");
     let damage = || OpenError::from(Damage::new(id, DamageKind::SegmentHeader));
     if opening.meta.best.is_some_and(|meta| meta.highest >= id) {
         return Err(damage());
     }
-    if proves_activation(&bytes, &FrameKey::new(log_id, id)) {
+    if proves_activation(&bytes, nonzero_end, &FrameKey::new(log_id, id)) {
         return Err(damage());
     }
     // Nothing in a segment is acknowledged before an intact `wal.meta` names it. Without one, a header that is

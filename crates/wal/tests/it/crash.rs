@@ -49,7 +49,7 @@ fn wal_is_durable<D: Disk>(wal: &Wal<D>) -> bool {
     !wal.has_unsynced()
 }
 
-struct Sweep {
+pub(crate) struct Sweep {
     options: Options,
     tear: Tear,
     /// Most combinations tried after each operation, in the first crash and in later ones.
@@ -57,7 +57,7 @@ struct Sweep {
     cycles: usize,
     /// Every so many images of the first crash are continued into a second one.
     every: usize,
-    images: usize,
+    pub(crate) images: usize,
     ambiguous: usize,
     recovered: usize,
 }
@@ -145,7 +145,13 @@ const SCRIPT: [Call; 9] = [
     Call::Append { seed: 11, len: 11 },
 ];
 
-fn sweep(commit: CommitPolicy, every: Option<u32>, tail: TailModel, tear: Tear, calls: &[Call]) -> Sweep {
+pub(crate) fn sweep(
+    commit: CommitPolicy,
+    every: Option<u32>,
+    tail: TailModel,
+    tear: Tear,
+    calls: &[Call],
+) -> Sweep {
     let mut options = options(commit, every);
     options.tail = tail;
     options.buffer_bytes = 64;

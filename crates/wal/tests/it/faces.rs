@@ -77,7 +77,7 @@ fn the_asynchronous_face_survives_a_power_cut() {
         assert_eq!((report.outcome, report.next_index), (OpenOutcome::Recovered, Index::new(4)));
         let mut reader = wal.reader(Index::new(2)).await.unwrap();
         assert_eq!(reader.next_entry().await.unwrap().unwrap().payload, [2; 9]);
-        assert_eq!(wal.read(Index::new(3)).await.unwrap().payload, [3; 9]);
+        assert_eq!(wal.read(Index::new(3)).await.unwrap().payload[..], [3; 9]);
         wal.close().await.unwrap();
     });
 }

@@ -3,18 +3,36 @@
 use std::collections::BTreeMap;
 
 use samestep_wal::{
-    AppendError, CommitPolicy, Disk, Index, OpenError, Prepared, PruneError, StateRecord, SyncError,
-    TruncateError, Wal,
+    AppendError, CommitPolicy, Disk, Index, OpenError, Prepared, PruneError, SnapshotError, StateRecord,
+    SyncError, TruncateError, Wal,
 };
 
 /// One call. Payloads follow from a number, so that scripts stay short when printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
-    Append { seed: u8, len: usize },
-    Batch { seed: u8, lens: [usize; 3] },
-    State { slot: u16, seed: u8 },
-    Truncate { back: u64 },
-    Prune { front: u64 },
+    Append {
+        seed: u8,
+        len: usize,
+    },
+    Batch {
+        seed: u8,
+        lens: [usize; 3],
+    },
+    State {
+        slot: u16,
+        seed: u8,
+    },
+    Truncate {
+        back: u64,
+    },
+    Prune {
+        front: u64,
+    },
+    /// Marks a snapshot of all but the last `back` entries, if there is an entry to mark.
+    Mark {
+        back: u64,
+        seed: u8,
+    },
     Rotate,
     Sync,
 }
@@ -26,11 +44,12 @@ pub(crate) struct Model {
     pub(crate) entries: BTreeMap<u64, (u64, Vec<u8>)>,
     pub(crate) next: u64,
     pub(crate) states: BTreeMap<u16, Vec<u8>>,
+    pub(crate) mark: Option<(u64, u64, Vec<u8>)>,
 }
 
 impl Model {
     pub(crate) fn new() -> Self {
-        Self { first: 1, entries: BTreeMap::new(), next: 1, states: BTreeMap::new() }
+        Self { first: 1, entries: BTreeMap::new(), next: 1, states: BTreeMap::new(), mark: None }
     }
 
     pub(crate) fn apply(&mut self, call: Call) {
@@ -45,7 +64,14 @@ impl Model {
             Call::Truncate { back } => {
                 let from = self.next.saturating_sub(back).max(self.first);
                 drop(self.entries.split_off(&from));
+                self.mark.take_if(|(index, ..)| *index >= from);
                 self.next = from;
+            }
+            Call::Mark { back, seed } => {
+                let index = self.next.wrapping_sub(1 + back);
+                if self.entries.contains_key(&index) {
+                    self.mark = Some((index, seed.into(), payload(seed, 9)));
+                }
             }
             Call::Prune { front } => {
                 self.first = (self.first + front).min(self.next);
@@ -113,6 +139,19 @@ pub(crate) fn run<D: Disk>(wal: &mut Wal<D>, call: Call) -> Result<(), CallError
                 other => panic!("{other}"),
             })
         }
+        Call::Mark { back, seed } => {
+            let index = Index::new(wal.next_index().get().wrapping_sub(1 + back));
+            match wal.mark_snapshot(index, seed.into(), &payload(seed, 9)) {
+                Ok(()) => Ok(()),
+                Err(SnapshotError::NotInLog { .. }) => {
+                    assert!(wal.first_index().is_none_or(|first| index < first) || index >= wal.next_index());
+                    Ok(())
+                }
+                Err(SnapshotError::NoSpace(_)) => Err(CallError::NoSpace),
+                Err(SnapshotError::Poisoned(_)) => Err(CallError::Poisoned),
+                Err(other) => panic!("{other}"),
+            }
+        }
         Call::Rotate => wal.rotate().map_err(of_sync),
         Call::Sync => wal.sync().map_err(of_sync),
     }
@@ -147,14 +186,15 @@ pub(crate) fn contents<D: Disk>(
     if by_index == ByIndex::Too {
         for (&index, (aux, bytes)) in &entries {
             let entry = wal.read(Index::new(index))?;
-            assert_eq!((entry.aux, &entry.payload), (*aux, bytes));
+            assert_eq!((entry.aux, &entry.payload[..]), (*aux, &bytes[..]));
         }
     }
     let next = wal.next_index().get();
     let first = wal.first_index().map_or(next, Index::get);
     assert_eq!(entries.len() as u64, next - first, "every live entry is lent");
     let states = wal.states().map(|(slot, record)| (slot, record.payload.clone())).collect();
-    Ok(Model { first, entries, next, states })
+    let mark = wal.snapshot().map(|mark| (mark.index.get(), mark.aux, mark.payload.clone()));
+    Ok(Model { first, entries, next, states, mark })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

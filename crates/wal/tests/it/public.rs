@@ -254,7 +254,7 @@ fn unsynced_records_are_read_and_become_durable_with_sync() {
     let (mut wal, _) = Wal::open(dir.path(), options).unwrap();
     wal.append(b"a").unwrap();
     assert_eq!((wal.durable_index(), wal.last_index()), (None, Some(index(1))));
-    assert_eq!(wal.read(index(1)).unwrap().payload, b"a");
+    assert_eq!(wal.read(index(1)).unwrap().payload[..], *b"a");
     wal.sync().unwrap();
     assert_eq!(wal.durable_index(), Some(index(1)));
 }

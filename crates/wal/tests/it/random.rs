@@ -23,6 +23,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..3_u16, any::<u8>()).prop_map(|(slot, seed)| Step::Call(Call::State { slot, seed })),
         2 => (0..7_u64).prop_map(|back| Step::Call(Call::Truncate { back })),
         1 => (0..7_u64).prop_map(|front| Step::Call(Call::Prune { front })),
+        2 => (0..5_u64, any::<u8>()).prop_map(|(back, seed)| Step::Call(Call::Mark { back, seed })),
         1 => Just(Step::Call(Call::Rotate)),
         1 => Just(Step::Call(Call::Sync)),
         1 => Just(Step::Reopen),
