@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod async_wal;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod cursor;
 mod disk;
 mod error;
@@ -13,12 +15,14 @@ mod op;
 mod opening;
 mod options;
 mod provider_io;
+mod read_only;
 mod record;
 mod recover;
 mod report;
 mod scan;
 mod sidecar;
 pub mod std_io;
+pub mod verify;
 mod view;
 mod wal;
 
@@ -30,6 +34,7 @@ pub use error::{
 pub use id::{LogId, Lsn, SegmentId};
 pub use op::{DiskError, FileName, Op};
 pub use options::{CommitPolicy, Options, OptionsError, TailModel};
+pub use read_only::{ReadOnlyDisk, is_in_use};
 pub use record::{Entry, EntryRef, Prepared};
 pub use report::{OpenOutcome, RecoveryReport, TailFound};
 pub use samestep_replay_traits::{Index, Record, ReplaySource};
