@@ -197,10 +197,10 @@ fn survey(
     mut visit: impl FnMut(SegmentImage, &Summary) -> Result<(), Failed>,
 ) -> Result<Survey, Failed> {
     require_log(dir)?;
-    let mut attempts_left = 3;
+    let mut attempts_left = 8;
     loop {
         let is_in_use = is_in_use(dir)?;
-        let (summary, findings) = survey_once(dir, depth, &mut visit)?;
+        let (summary, findings) = survey_once(dir, depth, is_in_use, &mut visit)?;
         let survey = Survey { summary, findings, is_in_use };
         attempts_left -= 1;
         if !is_in_use || survey.outcome() == Outcome::Sound || attempts_left == 0 {
@@ -212,10 +212,14 @@ fn survey(
 fn survey_once(
     dir: &Path,
     depth: Depth,
+    is_in_use: bool,
     visit: &mut impl FnMut(SegmentImage, &Summary) -> Result<(), Failed>,
 ) -> Result<(Summary, Vec<Finding>), Failed> {
     let mut disk = ReadOnlyDisk::new(dir);
     let mut verify = Verify::new(depth, TailModel::Sector);
+    if is_in_use {
+        verify = verify.while_in_use();
+    }
     let mut findings = Vec::new();
     let bar = progress_bar();
     while let Some(mut op) = verify.poll_op() {

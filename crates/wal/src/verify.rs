@@ -35,6 +35,7 @@ pub use walk::{FrameInfo, FrameKind};
 pub struct Verify {
     depth: Depth,
     tail: TailModel,
+    is_in_use: bool,
     phase: Phase,
     /// Lengths and headers of the segments, by number.
     found: BTreeMap<SegmentId, SegmentFound>,
@@ -176,6 +177,7 @@ impl Verify {
         Self {
             depth,
             tail,
+            is_in_use: false,
             phase: Phase::List,
             found: BTreeMap::new(),
             sidecars: VecDeque::new(),
@@ -192,6 +194,14 @@ impl Verify {
             findings: VecDeque::new(),
             summary: Summary::default(),
         }
+    }
+
+    /// The same run over a log that is appended to meanwhile: segments that appear or are pruned after the names were
+    /// listed are neither missing nor looked at.
+    #[must_use]
+    pub fn while_in_use(mut self) -> Self {
+        self.is_in_use = true;
+        self
     }
 
     /// Next operation to perform, none at the end. Only lists, opens, reads and closes.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Failed, Outcome, require_log, survey};
 use crate::format::{BLOCK_BYTES, HeaderRead, Meta, SegmentHeader, to_u64, to_usize};
-use crate::id::Lsn;
+use crate::id::{Lsn, SegmentId};
 use crate::op::FileName;
 use crate::read_only::is_in_use;
 use crate::verify::{Depth, SegmentImage, Severity, Summary};
@@ -54,7 +54,13 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
 
 fn copy(dir: &Path, dest: &Path) -> Result<(super::Survey, Lsn), Failed> {
     let mut cut = Lsn::default();
+    let mut copied: Option<SegmentId> = None;
     let survey = survey(dir, Depth::Frames, |segment, summary| {
+        if copied.is_some_and(|last| segment.id <= last) {
+            // The log moved, and is read again from its start.
+            clear(dest)?;
+        }
+        copied = Some(segment.id);
         let is_newest = summary.segments.iter().rev().find(|found| found.has_header).map(|found| found.id)
             == Some(segment.id);
         if !segment.is_valid {
@@ -73,31 +79,68 @@ fn copy(dir: &Path, dest: &Path) -> Result<(super::Survey, Lsn), Failed> {
     Ok((survey, cut))
 }
 
+fn clear(dest: &Path) -> Result<(), Failed> {
+    for entry in fs::read_dir(dest)? {
+        fs::remove_file(entry?.path())?;
+    }
+    Ok(())
+}
+
 /// Copies the newest segment up to its durable end, and writes the `wal.meta` that says so.
 fn copy_newest(dir: &Path, dest: &Path, segment: &SegmentImage, summary: &Summary) -> Result<Lsn, Failed> {
     let block = segment.bytes.get(..BLOCK_BYTES).unwrap_or_default();
     let HeaderRead::Valid(header) = SegmentHeader::decode(block) else {
         return Err(Failed::Refused("the newest segment lost its header while it was read".to_owned()));
     };
-    let end = if is_in_use(dir)? { segment.proven } else { segment.end };
+    let end = if is_in_use(dir)? { segment.proven.min(segment.end) } else { segment.end };
     let mut bytes = segment.bytes[..to_usize(end)].to_vec();
     bytes.resize(to_usize(header.capacity), 0);
     write_synced(&dest.join(FileName::Segment(segment.id).to_string()), &bytes)?;
     let cut = Lsn::new(header.base_lsn.get() + end);
-    let lowest =
-        summary.meta.map(|meta| meta.lowest).into_iter().chain(summary.segments.iter().map(|found| found.id));
+    let lowest = drop_pruned(dest, segment.id)?;
+    let first = summary
+        .segments
+        .iter()
+        .find(|found| found.id == lowest)
+        .map_or(header.live_first, |it| it.first_index);
+    let known = summary.meta.map_or(header.live_first, |meta| meta.live_first);
     let meta = Meta {
         log_id: header.log_id,
         sequence: 0,
-        lowest: lowest.min().unwrap_or(segment.id),
+        lowest,
         highest: segment.id,
-        live_first: summary.meta.map_or(header.live_first, |meta| meta.live_first.max(header.live_first)),
+        live_first: known.max(header.live_first).max(first),
         durable: cut,
     };
     let mut block = meta.encode();
     block.resize(2 * BLOCK_BYTES, 0);
     write_synced(&dest.join(FileName::Meta.to_string()), &block)?;
     Ok(cut)
+}
+
+/// The oldest segment from which on all are copied. What is before a gap was pruned meanwhile, and its copy goes.
+fn drop_pruned(dest: &Path, newest: SegmentId) -> Result<SegmentId, Failed> {
+    let mut copied: Vec<SegmentId> = Vec::new();
+    for entry in fs::read_dir(dest)? {
+        if let Some(FileName::Segment(id)) = FileName::parse(&entry?.file_name().to_string_lossy()) {
+            copied.push(id);
+        }
+    }
+    copied.sort_unstable_by(|a, b| b.cmp(a));
+    let mut lowest = newest;
+    for id in copied {
+        if lowest.get() - id.get() <= 1 {
+            lowest = id;
+            continue;
+        }
+        for file in [FileName::Segment(id), FileName::Sidecar(id)] {
+            let path = dest.join(file.to_string());
+            if path.exists() {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    Ok(lowest)
 }
 
 /// A cache, worth copying and not worth failing for.

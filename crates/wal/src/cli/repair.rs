@@ -181,6 +181,11 @@ impl Plan {
                 |frame: &&(u64, u64, FrameKind, Index, bool)| frame.0 >= from && frame.2 == FrameKind::Entry;
             entries += ends.frames.iter().filter(is_entry).count();
         }
+        // What is gone with its file cannot be read, but `wal.meta` may tell how far the log once was durable.
+        let position =
+            found.ends[&segment].header.as_ref().map_or(0, |header| header.base_lsn.get() + offset);
+        let promised = survey.summary.meta.map_or(0, |meta| meta.durable.get());
+        let bytes = bytes.max(promised.saturating_sub(position));
         Ok(Self { cut: Cut::At { segment, offset }, bytes, entries })
     }
 

@@ -104,7 +104,7 @@ impl Verify {
         }
         let has_header = |id: &&SegmentId| valid(&self.found[*id].header).is_some();
         self.newest = self.found.keys().rev().find(has_header).copied().filter(|id| *id >= lowest);
-        if let Some(meta) = meta {
+        if let Some(meta) = meta.filter(|_| !self.is_in_use) {
             self.newest = self.newest.max(Some(meta.highest));
         }
     }
@@ -112,7 +112,7 @@ impl Verify {
     fn check_neighbours(&mut self) {
         let Some(newest) = self.newest else { return };
         let lowest_found = self.found.keys().find(|id| !self.misfits.contains(id)).copied();
-        let meta = self.meta.best.filter(|_| self.meta.intact);
+        let meta = self.meta.best.filter(|_| self.meta.intact && !self.is_in_use);
         let lowest = meta.map(|meta| meta.lowest).or(lowest_found).unwrap_or(newest);
         // A bound that is off by far would make one finding for each of very many files.
         let absent =
@@ -148,7 +148,7 @@ impl Verify {
                 .and_then(|next| valid(&next.header));
             let is_short = match next {
                 Some(next) => found.bytes < next.prev_end,
-                None => id == newest && found.bytes != header.capacity,
+                None => id == newest && !self.is_in_use && found.bytes != header.capacity,
             };
             if is_short {
                 damages.push(Damage { offset: found.bytes, ..Damage::new(id, DamageKind::Length) });

@@ -140,7 +140,9 @@ impl Verify {
 
     /// The tail rule, as an opening applies it. Returns where the segment ends, and how far it is proven.
     fn judge_tail(&mut self, bytes: &[u8], header: &SegmentHeader, walked: &Walked) -> (u64, u64) {
-        let promised = self.meta.best.map_or(Lsn::default(), |meta| meta.durable);
+        // In a log in use, `wal.meta` may speak of segments that are newer than this listing.
+        let meta = self.meta.best.filter(|meta| !self.is_in_use || meta.highest == header.id);
+        let promised = meta.map_or(Lsn::default(), |meta| meta.durable);
         let promised_here = promised.get().saturating_sub(header.base_lsn.get()).max(header.head_end);
         let file = FileName::Segment(header.id);
         match recover(bytes, header, promised, self.tail) {
