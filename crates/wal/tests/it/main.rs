@@ -1,8 +1,6 @@
 //! Public behaviour of the log, on real directories and on a model of a disk.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[cfg(feature = "cli")]
-mod cli;
 mod crash;
 mod damage;
 mod disk;

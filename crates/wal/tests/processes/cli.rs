@@ -80,6 +80,7 @@ fn look(dir: &Path, args: &[&str], expected: &Expect) {
 
 #[test]
 fn a_closed_log_is_sound() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(true);
     look(
         &dir,
@@ -138,6 +139,7 @@ fn a_closed_log_is_sound() {
 
 #[test]
 fn machines_get_json() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(true);
     let dump = run(&dir, &["dump", "--json", "log"]);
     for line in dump.lines().skip(1) {
@@ -221,6 +223,7 @@ fn machines_get_json() {
 /// A crash is not a finding: the next opening takes care of it.
 #[test]
 fn a_crashed_log_is_sound() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(false);
     look(
         &dir,
@@ -254,6 +257,7 @@ fn a_crashed_log_is_sound() {
 
 #[test]
 fn a_torn_tail_is_a_note() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(false);
     // The batch is the last thing in the segment: its second frame starts 48 bytes before the end.
     let path = segment(&dir, 3);
@@ -293,6 +297,7 @@ fn a_torn_tail_is_a_note() {
 
 #[test]
 fn rot_is_found_named_and_repaired_by_cutting() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(true);
     // The payload of the first entry in segment 3.
     flip(&segment(&dir, 3), 4096 + 48 + 40 + 3);
@@ -377,6 +382,7 @@ fn rot_is_found_named_and_repaired_by_cutting() {
 
 #[test]
 fn a_missing_segment_is_found_and_repaired() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(true);
     fs::remove_file(segment(&dir, 3)).unwrap();
     look(
@@ -415,6 +421,7 @@ fn a_missing_segment_is_found_and_repaired() {
 /// The oldest segment gone: nothing before it is left to cut to.
 #[test]
 fn what_cannot_be_repaired_is_refused() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(true);
     fs::remove_file(segment(&dir, 2)).unwrap();
     look(
@@ -429,6 +436,7 @@ fn what_cannot_be_repaired_is_refused() {
 
 #[test]
 fn an_ambiguous_tail_is_dropped_within_the_budget() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(false);
     let path = segment(&dir, 3);
     let mut bytes = fs::read(&path).unwrap();
@@ -472,6 +480,7 @@ fn an_ambiguous_tail_is_dropped_within_the_budget() {
 
 #[test]
 fn damaged_bounds_and_caches_are_warnings() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(true);
     flip(&dir.join("wal.meta"), 4096 + 20);
     flip(&dir.join("seg-00000000000000000002.wal.idx"), 70);
@@ -518,6 +527,7 @@ fn damaged_bounds_and_caches_are_warnings() {
 
 #[test]
 fn a_log_in_use_can_be_looked_at_and_not_repaired() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(true);
     let (mut wal, _) = Wal::open(&dir, Options::default()).unwrap();
     wal.append(b"entry 13").unwrap();
@@ -559,6 +569,7 @@ fn a_log_in_use_can_be_looked_at_and_not_repaired() {
 /// A copy of a crashed log has all that an opening would find, and opens as if it had been closed.
 #[test]
 fn an_export_is_consistent() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(false);
     look(
         &dir,
@@ -588,6 +599,7 @@ fn an_export_is_consistent() {
 /// A writer appends, rotates and prunes as fast as it can while the log is verified, dumped and exported.
 #[test]
 fn a_log_in_motion_is_never_called_damaged() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(true);
     let (wal, _) = Wal::open(&dir, Options::default()).unwrap();
     wal.close().unwrap();
@@ -622,6 +634,7 @@ fn a_log_in_motion_is_never_called_damaged() {
 
 #[test]
 fn mistakes_are_explained() {
+    let _alone = crate::alone();
     let (_folder, dir) = log(true);
     look(
         &dir,
