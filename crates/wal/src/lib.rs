@@ -3,6 +3,8 @@
 
 mod async_wal;
 mod chunk;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod cursor;
 mod disk;
 mod entries;
@@ -19,6 +21,7 @@ mod op;
 mod opening;
 mod options;
 mod provider_io;
+mod read_only;
 mod record;
 mod recover;
 mod report;
@@ -26,6 +29,7 @@ mod scan;
 mod sidecar;
 pub mod std_io;
 mod truncations;
+pub mod verify;
 mod view;
 mod wal;
 
@@ -38,6 +42,7 @@ pub use error::{
 pub use id::{LogId, Lsn, SegmentId};
 pub use op::{DiskError, FileName, Op};
 pub use options::{CommitPolicy, Options, OptionsError, TailModel};
+pub use read_only::{ReadOnlyDisk, is_in_use};
 pub use record::{Entry, EntryRef, Prepared};
 pub use report::{OpenOutcome, RecoveryReport, TailFound};
 pub use samestep_replay_traits::{Index, Record, ReplaySource};

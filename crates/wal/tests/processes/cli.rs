@@ -1,0 +1,659 @@
+//! The command, run as its users run it: on logs that are closed, crashed, torn, rotten, pruned and in use.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use expect_test::{Expect, expect};
+use samestep_wal::{CommitPolicy, Index, Options, StateRecord, Wal};
+
+/// A folder with a log of two segments in `log`: eight entries and a state. A segment before them is pruned.
+fn log(is_closed: bool) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("log");
+    let mut options = crate::public::small();
+    options.force_rotate_every = Some(4);
+    let (mut wal, _) = Wal::open(&dir, options).unwrap();
+    for number in 1..=4 {
+        wal.append(format!("entry {number}").as_bytes()).unwrap();
+    }
+    wal.put_state(1, &StateRecord { index: Index::new(4), aux: 2, payload: b"vote".to_vec() }).unwrap();
+    for number in 5..=10 {
+        wal.append(format!("entry {number}").as_bytes()).unwrap();
+    }
+    wal.prune_through(Index::new(4)).unwrap();
+    wal.append_batch(&["entry 11".into(), "entry 12".into()]).unwrap();
+    if is_closed {
+        wal.close().unwrap();
+    }
+    (folder, dir)
+}
+
+fn segment(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("seg-{number:020}.wal"))
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 0x10;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Names, lengths, contents and times of last change of all in `dir`, and of `dir` itself.
+fn fingerprint(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, std::time::SystemTime)> {
+    let mut out = BTreeMap::new();
+    let changed = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+    out.insert(dir.to_owned(), (Vec::new(), changed(dir)));
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            out.extend(fingerprint(&path));
+        } else {
+            out.insert(path.clone(), (fs::read(&path).unwrap(), changed(&path)));
+        }
+    }
+    out
+}
+
+/// Runs the command in `dir`'s folder and returns its exit code and what it printed, errors marked.
+fn run(dir: &Path, args: &[&str]) -> String {
+    let out = Command::new(env!("CARGO_BIN_EXE_samestep-wal"))
+        .args(args)
+        .current_dir(dir.parent().unwrap())
+        .output()
+        .unwrap();
+    let mut text = format!("exit {}\n", out.status.code().unwrap());
+    text += &String::from_utf8(out.stdout).unwrap();
+    for line in String::from_utf8(out.stderr).unwrap().lines() {
+        text += &format!("! {line}\n");
+    }
+    text
+}
+
+/// Runs a command that must change nothing.
+fn look(dir: &Path, args: &[&str], expected: &Expect) {
+    let before = fingerprint(dir);
+    expected.assert_eq(&run(dir, args));
+    assert!(before == fingerprint(dir), "{args:?} changed something");
+}
+
+#[test]
+fn a_closed_log_is_sound() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    look(
+        &dir,
+        &["inspect", "log"],
+        &expect![[r#"
+        exit 0
+        log       73616d65737465702d77616c2d747374
+        entries   5..=12
+        durable   proven up to position 13000
+        state     slot 1: index 4, aux 2, 4 bytes
+        opening   would go on where the log ended
+        wal.meta  written 5 times; segments 2..=3, first index 5, durable up to position 13000
+
+        segment       bytes   position  first index  end in file
+              2        4288       4288            5         4288
+              3        8192       8576            8       newest
+    "#]],
+    );
+    look(
+        &dir,
+        &["verify", "log"],
+        &expect![[r#"
+        exit 0
+        sound: 2 segments, 11 frames, 12480 bytes
+    "#]],
+    );
+    look(
+        &dir,
+        &["dump", "log", "--from", "8", "--to", "11"],
+        &expect![[r#"
+        exit 0
+             3       4144  entry           8  aux 0 slot 0  7 bytes crc 5dde33ed  "entry 8"
+             3       4192  entry           9  aux 0 slot 0  7 bytes crc 2ad9037b  "entry 9"
+             3       4240  entry          10  aux 0 slot 0  8 bytes crc fbff249e  "entry 10"
+             3       4288  entry          11  aux 0 slot 0  8 bytes crc 8cf81408  "entry 11"  batch goes on
+    "#]],
+    );
+    look(
+        &dir,
+        &["dump", "log", "--kind", "state"],
+        &expect![[r#"
+        exit 0
+             2       4096  state           4  aux 2 slot 1  4 bytes crc 5a108564  "vote"
+             3       4096  state           4  aux 2 slot 1  4 bytes crc 5a108564  "vote"  carried over
+    "#]],
+    );
+    look(
+        &dir,
+        &["dump", "log", "--json", "--kind", "mark"],
+        &expect![[r#"
+        exit 0
+        {"aux":0,"bytes":0,"crc":"00000000","has_more":false,"index":0,"is_carried":false,"is_past_end":false,"is_whole":true,"kind":"mark","offset":4384,"payload_hex":"","segment":3,"slot":0}
+    "#]],
+    );
+}
+
+#[test]
+fn machines_get_json() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    let dump = run(&dir, &["dump", "--json", "log"]);
+    for line in dump.lines().skip(1) {
+        assert!(line.starts_with('{') && line.ends_with('}'), "{line}");
+    }
+    look(
+        &dir,
+        &["verify", "--json", "log"],
+        &expect![[r#"
+        exit 0
+        {
+          "bytes": 12480,
+          "findings": [],
+          "frames": 11,
+          "is_in_use": false,
+          "is_sound": true,
+          "segments": 2
+        }
+    "#]],
+    );
+    look(
+        &dir,
+        &["inspect", "--json", "log"],
+        &expect![[r#"
+        exit 0
+        {
+          "bytes": 12480,
+          "findings": [],
+          "is_in_use": false,
+          "log_id": "73616d65737465702d77616c2d747374",
+          "meta": {
+            "durable": 13000,
+            "highest": 3,
+            "is_intact": true,
+            "live_first": 5,
+            "lowest": 2,
+            "sequence": 4
+          },
+          "opening": {
+            "dropped_bytes": 0,
+            "durable": 13000,
+            "first_index": 5,
+            "is_refused": false,
+            "next_index": 13,
+            "plan": "would go on where the log ended",
+            "rehomed_entries": 0,
+            "states": [
+              {
+                "aux": 2,
+                "bytes": 4,
+                "index": 4,
+                "slot": 1
+              }
+            ]
+          },
+          "segments": [
+            {
+              "bytes": 4288,
+              "end": 4288,
+              "first_index": 5,
+              "has_header": true,
+              "id": 2,
+              "is_recovery": false,
+              "position": 4288
+            },
+            {
+              "bytes": 8192,
+              "end": null,
+              "first_index": 8,
+              "has_header": true,
+              "id": 3,
+              "is_recovery": false,
+              "position": 8576
+            }
+          ]
+        }
+    "#]],
+    );
+}
+
+/// A crash is not a finding: the next opening takes care of it.
+#[test]
+fn a_crashed_log_is_sound() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(false);
+    look(
+        &dir,
+        &["inspect", "log"],
+        &expect![[r#"
+            exit 0
+            log       73616d65737465702d77616c2d747374
+            entries   5..=12
+            durable   proven up to position 12864
+            state     slot 1: index 4, aux 2, 4 bytes
+            opening   would recover: the log was not closed, 2 entries copied to a new segment
+            wal.meta  written 4 times; segments 2..=3, first index 5, durable up to position 12864
+
+            segment       bytes   position  first index  end in file
+                  2        4288       4288            5         4288
+                  3        8192       8576            8       newest
+        "#]],
+    );
+    look(
+        &dir,
+        &["verify", "log"],
+        &expect![[r#"
+            exit 0
+            note    seg-00000000000000000003.wal: the last 96 bytes are whole, and not proven durable
+                    lost: nothing
+                    do:   nothing: the next opening copies them into a new segment
+            sound: 2 segments, 10 frames, 12480 bytes
+        "#]],
+    );
+}
+
+#[test]
+fn a_torn_tail_is_a_note() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(false);
+    // The batch is the last thing in the segment: its second frame starts 48 bytes before the end.
+    let path = segment(&dir, 3);
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    bytes[end - 48..].fill(0);
+    fs::write(&path, bytes).unwrap();
+    look(
+        &dir,
+        &["verify", "log"],
+        &expect![[r#"
+        exit 0
+        note    seg-00000000000000000003.wal: 48 bytes of a torn write at byte 4288
+                lost: 48 bytes that were never acknowledged
+                do:   nothing: the next opening drops it and keeps the bytes in the old segment
+        sound: 2 segments, 9 frames, 12480 bytes
+    "#]],
+    );
+    look(
+        &dir,
+        &["inspect", "log"],
+        &expect![[r#"
+        exit 0
+        log       73616d65737465702d77616c2d747374
+        entries   5..=10
+        durable   proven up to position 12864
+        state     slot 1: index 4, aux 2, 4 bytes
+        opening   would recover: the log was not closed, 48 bytes of a torn write dropped
+        wal.meta  written 4 times; segments 2..=3, first index 5, durable up to position 12864
+
+        segment       bytes   position  first index  end in file
+              2        4288       4288            5         4288
+              3        8192       8576            8       newest
+    "#]],
+    );
+}
+
+#[test]
+fn rot_is_found_named_and_repaired_by_cutting() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    // The payload of the first entry in segment 3.
+    flip(&segment(&dir, 3), 4096 + 48 + 40 + 3);
+    look(
+        &dir,
+        &["verify", "log"],
+        &expect![[r#"
+        exit 2
+        damage  seg-00000000000000000003.wal: segment 3: damaged payload at byte 4144, durable up to byte 4424, record 8 with aux 0
+                lost: the payload of entry 8 (aux 0); its header is whole
+                do:   restore the file from a backup or a replica, or give up what follows with `repair --accept-damage`
+        1 damages, 0 warnings: 2 segments, 11 frames, 12480 bytes
+    "#]],
+    );
+    look(
+        &dir,
+        &["repair", "log"],
+        &expect![[r#"
+        exit 1
+        ! error: the following required arguments were not provided:
+        !   --loss-budget <BYTES>
+        ! 
+        ! Usage: samestep-wal repair --loss-budget <BYTES> <DIR>
+        ! 
+        ! For more information, try '--help'.
+    "#]],
+    );
+    look(
+        &dir,
+        &["repair", "log", "--loss-budget", "10"],
+        &expect![[r#"
+            exit 1
+            the log would end in segment 3 at byte 4144
+            lost: 280 bytes of records, 5 readable entries among them
+            ! samestep-wal: 280 bytes would be dropped, and the loss budget is 10
+        "#]],
+    );
+    look(
+        &dir,
+        &["repair", "log", "--loss-budget", "4096"],
+        &expect![[r#"
+            exit 1
+            the log would end in segment 3 at byte 4144
+            lost: 280 bytes of records, 5 readable entries among them
+            ! samestep-wal: records that were or may have been acknowledged would be dropped; restore the files, or add --accept-damage
+        "#]],
+    );
+    look(
+        &dir,
+        &["repair", "log", "--loss-budget", "4096", "--accept-damage"],
+        &expect![[r#"
+            exit 2
+            the log would end in segment 3 at byte 4144
+            lost: 280 bytes of records, 5 readable entries among them
+            nothing was done; add --apply to do it
+        "#]],
+    );
+    let before = fingerprint(&dir);
+    expect![[r#"
+        exit 0
+        the log would end in segment 3 at byte 4144
+        lost: 280 bytes of records, 5 readable entries among them
+        done; copies are in log/quarantine/1
+    "#]]
+    .assert_eq(&run(&dir, &["repair", "log", "--loss-budget", "4096", "--accept-damage", "--apply"]));
+    for name in ["seg-00000000000000000003.wal", "wal.meta"] {
+        let copy = fs::read(dir.join("quarantine/1").join(name)).unwrap();
+        assert!(copy == before[&dir.join(name)].0, "{name} is kept as it was");
+    }
+    look(
+        &dir,
+        &["verify", "log"],
+        &expect![[r#"
+        exit 0
+        sound: 2 segments, 6 frames, 12480 bytes
+    "#]],
+    );
+    let (wal, _) = Wal::open(&dir, Options::default()).unwrap();
+    assert_eq!((wal.first_index(), wal.last_index()), (Some(Index::new(5)), Some(Index::new(7))));
+    assert_eq!(wal.state(1).unwrap().payload, b"vote");
+}
+
+#[test]
+fn a_missing_segment_is_found_and_repaired() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    fs::remove_file(segment(&dir, 3)).unwrap();
+    look(
+        &dir,
+        &["verify", "log"],
+        &expect![[r#"
+        exit 2
+        damage  seg-00000000000000000003.wal: segment 3: file is missing at byte 0
+                lost: every record of the segment
+                do:   put the file back from a backup or a replica, or give up what follows with `repair --accept-damage`
+        1 damages, 0 warnings: 1 segments, 4 frames, 4288 bytes
+    "#]],
+    );
+    look(
+        &dir,
+        &["inspect", "log"],
+        &expect![[r#"
+        exit 2
+        log       73616d65737465702d77616c2d747374
+        opening   is refused: the log is damaged, run `samestep-wal verify` for all of it: segment 3: file is missing at byte 0
+        wal.meta  written 5 times; segments 2..=3, first index 5, durable up to position 13000
+
+        segment       bytes   position  first index  end in file
+              2        4288       4288            5       newest
+
+        damage: seg-00000000000000000003.wal: segment 3: file is missing at byte 0
+    "#]],
+    );
+    let repair = run(&dir, &["repair", "log", "--loss-budget", "8192", "--accept-damage", "--apply"]);
+    assert!(repair.starts_with("exit 0"), "{repair}");
+    assert!(run(&dir, &["verify", "log"]).starts_with("exit 0"));
+    let (wal, _) = Wal::open(&dir, Options::default()).unwrap();
+    assert_eq!(wal.last_index(), Some(Index::new(7)));
+}
+
+/// The oldest segment gone: nothing before it is left to cut to.
+#[test]
+fn what_cannot_be_repaired_is_refused() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    fs::remove_file(segment(&dir, 2)).unwrap();
+    look(
+        &dir,
+        &["repair", "log", "--loss-budget", "99999", "--accept-damage", "--apply"],
+        &expect![[r#"
+        exit 1
+        ! samestep-wal: nothing before segment 2 is left; restore the log from a backup or a replica
+    "#]],
+    );
+}
+
+#[test]
+fn an_ambiguous_tail_is_dropped_within_the_budget() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(false);
+    let path = segment(&dir, 3);
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    for byte in &mut bytes[end - 5..end] {
+        *byte = !*byte;
+    }
+    fs::write(&path, bytes).unwrap();
+    look(
+        &dir,
+        &["verify", "log"],
+        &expect![[r#"
+        exit 2
+        damage  seg-00000000000000000003.wal: 96 unexplained bytes at byte 4288
+                lost: the 96 bytes behind the last valid record, which nothing proves to be acknowledged
+                do:   if the loss is acceptable, `repair` drops it and keeps a copy
+        1 damages, 0 warnings: 2 segments, 10 frames, 12480 bytes
+    "#]],
+    );
+    look(
+        &dir,
+        &["repair", "log", "--loss-budget", "8"],
+        &expect![[r#"
+        exit 1
+        segment 3: 96 unproven bytes at its end would be dropped
+        ! samestep-wal: 96 bytes would be dropped, and the loss budget is 8
+    "#]],
+    );
+    expect![[r#"
+        exit 0
+        segment 3: 96 unproven bytes at its end would be dropped
+        done; copies are in log/quarantine/1
+    "#]]
+    .assert_eq(&run(&dir, &["repair", "log", "--loss-budget", "128", "--apply"]));
+    expect![[r#"
+        exit 0
+        sound: 3 segments, 10 frames, 67117536 bytes
+    "#]]
+    .assert_eq(&run(&dir, &["verify", "log"]));
+}
+
+#[test]
+fn damaged_bounds_and_caches_are_warnings() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    flip(&dir.join("wal.meta"), 4096 + 20);
+    flip(&dir.join("seg-00000000000000000002.wal.idx"), 70);
+    fs::write(dir.join("notes.txt"), "not ours").unwrap();
+    look(
+        &dir,
+        &["verify", "log"],
+        &expect![[r#"
+        exit 2
+        note    notes.txt is in the directory
+                lost: nothing
+                do:   nothing: it is not the log's, and the log leaves it alone
+        warning wal.meta: one of its two slots is damaged
+                lost: nothing
+                do:   nothing: the next opening writes it anew
+        warning seg-00000000000000000002.wal.idx: does not describe its segment
+                lost: nothing
+                do:   nothing: it is a cache, and reading scans the segment instead
+        0 damages, 2 warnings: 2 segments, 11 frames, 12480 bytes
+    "#]],
+    );
+    fs::remove_file(dir.join("wal.meta")).unwrap();
+    look(
+        &dir,
+        &["verify", "log"],
+        &expect![[r#"
+        exit 2
+        note    notes.txt is in the directory
+                lost: nothing
+                do:   nothing: it is not the log's, and the log leaves it alone
+        warning wal.meta: missing or damaged
+                lost: nothing
+                do:   nothing: the next opening writes it anew
+        note    seg-00000000000000000003.wal: the last 40 bytes are whole, and not proven durable
+                lost: nothing
+                do:   nothing: the next opening copies them into a new segment
+        warning seg-00000000000000000002.wal.idx: does not describe its segment
+                lost: nothing
+                do:   nothing: it is a cache, and reading scans the segment instead
+        0 damages, 2 warnings: 2 segments, 11 frames, 12480 bytes
+    "#]],
+    );
+}
+
+#[test]
+fn a_log_in_use_can_be_looked_at_and_not_repaired() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    let (mut wal, _) = Wal::open(&dir, Options::default()).unwrap();
+    wal.append(b"entry 13").unwrap();
+    look(
+        &dir,
+        &["verify", "log"],
+        &expect![[r#"
+        exit 0
+        in use: another process has the log open; its newest records may still be in motion
+        note    seg-00000000000000000003.wal: the last 48 bytes are whole, and not proven durable
+                lost: nothing
+                do:   nothing: the next opening copies them into a new segment
+        sound: 2 segments, 12 frames, 12480 bytes
+    "#]],
+    );
+    look(
+        &dir,
+        &["repair", "log", "--loss-budget", "0"],
+        &expect![[r#"
+        exit 3
+        ! samestep-wal: the log is open in another process; close it there first
+    "#]],
+    );
+    look(
+        &dir,
+        &["export", "log", "copy"],
+        &expect![[r#"
+        exit 0
+        2 segments up to position 13000, from a log in use
+    "#]],
+    );
+    wal.close().unwrap();
+    let mut copy = Wal::open(dir.with_file_name("copy"), Options::default()).unwrap().0;
+    // The entry that nothing proved yet is not in the copy; all before it are.
+    assert_eq!((copy.first_index(), copy.last_index()), (Some(Index::new(5)), Some(Index::new(12))));
+    assert_eq!(copy.read(Index::new(12)).unwrap().payload, b"entry 12");
+}
+
+/// A copy of a crashed log has all that an opening would find, and opens as if it had been closed.
+#[test]
+fn an_export_is_consistent() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(false);
+    look(
+        &dir,
+        &["export", "log", "copy"],
+        &expect![[r#"
+        exit 0
+        2 segments up to position 12960
+    "#]],
+    );
+    look(
+        &dir,
+        &["export", "log", "copy"],
+        &expect![[r#"
+        exit 1
+        ! samestep-wal: copy exists already
+    "#]],
+    );
+    let copy = dir.with_file_name("copy");
+    assert!(run(&copy, &["verify", "copy"]).starts_with("exit 0"));
+    let (mut wal, report) = Wal::open(&copy, Options::default()).unwrap();
+    assert_eq!(report.outcome, samestep_wal::OpenOutcome::Clean);
+    assert_eq!((wal.first_index(), wal.last_index()), (Some(Index::new(5)), Some(Index::new(12))));
+    assert_eq!(wal.state(1).unwrap().payload, b"vote");
+    assert_eq!(wal.read(Index::new(9)).unwrap().payload, b"entry 9");
+}
+
+/// A writer appends, rotates and prunes as fast as it can while the log is verified, dumped and exported.
+#[test]
+fn a_log_in_motion_is_never_called_damaged() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    let (wal, _) = Wal::open(&dir, Options::default()).unwrap();
+    wal.close().unwrap();
+    let mut options = crate::public::small();
+    options.commit = CommitPolicy::NoSync;
+    options.buffer_bytes = 0;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut wal, _) = Wal::open(&dir, options).unwrap();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let last = wal.append(&[0x77; 300]).unwrap();
+                if last.get().is_multiple_of(200) {
+                    wal.prune_through(Index::new(last.get() - 100)).unwrap();
+                }
+            }
+            wal.close().unwrap();
+        });
+        let mut texts = Vec::new();
+        for number in 0..10 {
+            let copy = format!("copy{number}");
+            texts.push(run(&dir, &["verify", "log"]));
+            texts.push(run(&dir, &["export", "log", &copy]));
+            texts.push(run(&dir, &["verify", &copy]));
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        for text in texts {
+            assert!(text.starts_with("exit 0"), "{text}");
+        }
+    });
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    look(
+        &dir,
+        &["verify", "elsewhere"],
+        &expect![[r#"
+        exit 1
+        ! samestep-wal: cannot read elsewhere: No such file or directory (os error 2)
+    "#]],
+    );
+    look(
+        &dir,
+        &["verify", "."],
+        &expect![[r#"
+        exit 1
+        ! samestep-wal: there is no log in .
+    "#]],
+    );
+    assert!(run(&dir, &["frobnicate"]).starts_with("exit 1"));
+    assert!(run(&dir, &["--help"]).starts_with("exit 0"));
+    let bench = run(&dir, &["bench", "try", "--records", "20", "--no-sync"]);
+    assert!(bench.starts_with("exit 0") && bench.contains("ratio"), "{bench}");
+}
