@@ -563,7 +563,7 @@ fn a_log_in_use_can_be_looked_at_and_not_repaired() {
     let mut copy = Wal::open(dir.with_file_name("copy"), Options::default()).unwrap().0;
     // The entry that nothing proved yet is not in the copy; all before it are.
     assert_eq!((copy.first_index(), copy.last_index()), (Some(Index::new(5)), Some(Index::new(12))));
-    assert_eq!(copy.read(Index::new(12)).unwrap().payload, b"entry 12");
+    assert_eq!(copy.read(Index::new(12)).unwrap().payload[..], b"entry 12"[..]);
 }
 
 /// A copy of a crashed log has all that an opening would find, and opens as if it had been closed.
@@ -593,7 +593,7 @@ fn an_export_is_consistent() {
     assert_eq!(report.outcome, samestep_wal::OpenOutcome::Clean);
     assert_eq!((wal.first_index(), wal.last_index()), (Some(Index::new(5)), Some(Index::new(12))));
     assert_eq!(wal.state(1).unwrap().payload, b"vote");
-    assert_eq!(wal.read(Index::new(9)).unwrap().payload, b"entry 9");
+    assert_eq!(wal.read(Index::new(9)).unwrap().payload[..], b"entry 9"[..]);
 }
 
 /// A writer appends, rotates and prunes as fast as it can while the log is verified, dumped and exported.
