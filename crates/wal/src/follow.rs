@@ -41,6 +41,7 @@ impl Follow {
     ///
     /// [`FollowError::Truncated`] once, and it stands where the truncation began; others each time.
     pub fn seek(&mut self, log: &Log) -> Result<Option<Op>, FollowError> {
+        let mut is_extended = false;
         loop {
             self.check_truncations(log)?;
             if self.next < log.live_first() {
@@ -53,7 +54,8 @@ impl Follow {
                 return Ok(None);
             }
             let spans = log.spans(self.next);
-            assert!(!spans.is_empty(), "an entry that is readable stands in a segment");
+            assert!(!spans.is_empty() && !is_extended, "an entry that is readable stands in a segment");
+            is_extended = true;
             self.cursor.extend(spans);
         }
     }

@@ -12,8 +12,12 @@ fn index(number: u64) -> Index {
 
 /// A log of six entries in three segments.
 fn six() -> (SimDisk, Wal<SimDisk>) {
+    six_in(Some(2))
+}
+
+fn six_in(every: Option<u32>) -> (SimDisk, Wal<SimDisk>) {
     let disk = SimDisk::from_image(&Image::new());
-    let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, Some(2))).unwrap();
+    let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, every)).unwrap();
     for number in 1..=6_u8 {
         wal.append(&[number]).unwrap();
     }
@@ -84,17 +88,20 @@ fn only_an_entry_in_the_log_can_be_marked() {
 fn a_truncation_that_reaches_a_mark_takes_it_back() {
     for ends in [Ends::Closed, Ends::Crashed] {
         for (mark, from, stays) in [(6, 6, false), (5, 6, true), (4, 3, false), (3, 4, true), (6, 1, false)] {
-            let (disk, mut wal) = six();
-            wal.mark_snapshot(index(mark), 1, b"m").unwrap();
-            wal.truncate_suffix(index(from)).unwrap();
-            let expected = stays.then(|| SnapshotMark { index: index(mark), aux: 1, payload: b"m".to_vec() });
-            assert_eq!(wal.snapshot(), expected.as_ref(), "{mark} from {from}");
-            // Entries of another history at the same indices do not bring it back.
-            for number in from..=7 {
-                wal.append(&number.to_le_bytes()).unwrap();
+            for every in [None, Some(2)] {
+                let (disk, mut wal) = six_in(every);
+                wal.mark_snapshot(index(mark), 1, b"m").unwrap();
+                wal.truncate_suffix(index(from)).unwrap();
+                let expected =
+                    stays.then(|| SnapshotMark { index: index(mark), aux: 1, payload: b"m".to_vec() });
+                assert_eq!(wal.snapshot(), expected.as_ref(), "{mark} from {from}");
+                // Entries of another history at the same indices do not bring it back.
+                for number in from..=7 {
+                    wal.append(&number.to_le_bytes()).unwrap();
+                }
+                let wal = reopened(wal, &disk, ends);
+                assert_eq!(wal.snapshot(), expected.as_ref(), "{mark} from {from}, {ends:?}, {every:?}");
             }
-            let wal = reopened(wal, &disk, ends);
-            assert_eq!(wal.snapshot(), expected.as_ref(), "{mark} from {from}, {ends:?}");
         }
     }
 }
