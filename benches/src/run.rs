@@ -52,13 +52,14 @@ pub(crate) fn run(args: &WalArgs) -> Result<()> {
     for row in &rows {
         let started = Instant::now();
         let mut result = run_row(row, args, rounds.min(row.rounds_max), scratch.path())?;
-        if counts
-            && row.work == Work::Append(Durability::Unsynced)
-            && !row.rolls()
-            && callgrind::is_available()
-        {
+        let is_counted = match row.work {
+            Work::Append(durability) => durability == Durability::Unsynced && !row.rolls(),
+            Work::Replay => true,
+            Work::Open(_) => false,
+        };
+        if counts && is_counted && callgrind::is_available() {
             for engine in &mut result.engines {
-                engine.instructions = Some(callgrind::per_append(engine.engine, row, scratch.path())?);
+                engine.instructions = Some(callgrind::per_record(engine.engine, row, scratch.path())?);
             }
         }
         report::print_row(&result, started.elapsed());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use crate::engines::{self, Engine, Setup, Writer};
+use crate::engines::{self, Engine, Setup, Subject, Writer};
 use crate::payload::{Checker, Look, Payloads};
 use crate::rows::{Durability, Ending, Row, TAIL_RECORDS, Work};
 use crate::{OneArgs, Result, alloc, machine};
@@ -23,7 +23,7 @@ pub(crate) enum Step {
     Measure,
     /// Read everything back and compare every byte.
     Verify,
-    /// Exactly so many appends and nothing else, for a profiler. No clock runs.
+    /// What the row is about and nothing else, for a profiler: no threads, no clock.
     Count,
 }
 
@@ -216,18 +216,31 @@ fn verify(engine: Engine, dir: &Path, row: &Row) -> Result<Figures> {
 }
 
 fn count(engine: Engine, dir: &Path, row: &Row) -> Result<Figures> {
-    fs::create_dir_all(dir)?;
-    let mut opened = engines::open(engine, dir, &Setup::of(row))?;
-    {
-        let mut writers = opened.subject.writers(1);
-        let mut payloads = Payloads::new(0, row.payload_bytes);
-        for _ in 0..row.records {
-            writers[0].append(payloads.next())?;
+    let setup = Setup::of(row);
+    match row.work {
+        Work::Append(_) => {
+            fs::create_dir_all(dir)?;
+            let mut opened = engines::open(engine, dir, &setup)?;
+            append_all(&mut *opened.subject, row)?;
+            opened.subject.close()?;
         }
-        writers[0].flush()?;
+        Work::Replay => {
+            let checker = Checker::new(row.writers, row.payload_bytes, Look::Order);
+            let (checker, _) = engines::replay(engine, dir, &setup, checker)?;
+            expect(checker.records(), row.records)?;
+        }
+        Work::Open(_) => engines::open(engine, dir, &setup)?.subject.close()?,
     }
-    opened.subject.close()?;
     Ok(Figures::new())
+}
+
+fn append_all(subject: &mut dyn Subject, row: &Row) -> Result<()> {
+    let mut writers = subject.writers(1);
+    let mut payloads = Payloads::new(0, row.payload_bytes);
+    for _ in 0..row.records {
+        writers[0].append(payloads.next())?;
+    }
+    writers[0].flush()
 }
 
 fn expect(found: u64, records: u64) -> Result<()> {

@@ -18,6 +18,7 @@ pub(crate) mod walrus;
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "raft-engine is called so")]
 pub(crate) enum Engine {
     /// What bare system calls reach: the row says which.
     Limit,
