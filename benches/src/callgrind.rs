@@ -1,4 +1,4 @@
-//! Instructions per record, by valgrind's callgrind: two sizes, whose difference has no start-up in it.
+//! Instructions per append, by valgrind's callgrind: two sizes, whose difference has no start-up in it.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::Result;
 use crate::engines::{Engine, walrus};
-use crate::rows::{Row, Work};
+use crate::rows::Row;
 
 /// Whether valgrind is there.
 pub(crate) fn is_available() -> bool {
@@ -15,8 +15,8 @@ pub(crate) fn is_available() -> bool {
     valgrind.status().is_ok_and(|status| status.success())
 }
 
-/// Instructions in user space that `engine` spends on one record of `row`, which appends or replays.
-pub(crate) fn per_record(engine: Engine, row: &Row, dir: &Path) -> Result<f64> {
+/// Instructions in user space that `engine` spends on one append of `row`.
+pub(crate) fn per_append(engine: Engine, row: &Row, dir: &Path) -> Result<f64> {
     let few = total(engine, row, dir, RECORDS_FEW)?;
     let many = total(engine, row, dir, RECORDS_MANY)?;
     Ok((many - few) / (RECORDS_MANY - RECORDS_FEW) as f64)
@@ -26,23 +26,16 @@ fn total(engine: Engine, row: &Row, dir: &Path, records: u64) -> Result<f64> {
     let log = dir.join("counted");
     let out = dir.join("callgrind.out");
     fs::create_dir_all(&log)?;
-    let program = std::env::current_exe()?;
-    let one = |mut command: Command, step: &str| -> Result<()> {
-        command.args(["one", "--step", step, "--row", row.name, "--engine", &engine.to_string()]);
-        command.args(["--records", &records.to_string(), "--dir"]).arg(&log);
-        let output = command.envs(walrus::environment(&log)).stdin(Stdio::null()).output()?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(format!("{step}: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
-    };
-    if row.work == Work::Replay {
-        one(Command::new(&program), "prepare")?;
-    }
     let mut valgrind = Command::new("valgrind");
-    valgrind.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", out.display())).arg(&program);
-    one(valgrind, "count")?;
+    valgrind.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", out.display()));
+    valgrind.arg(std::env::current_exe()?).args(["one", "--step", "count", "--row", row.name]);
+    valgrind.args(["--engine", &engine.to_string(), "--records", &records.to_string(), "--dir"]).arg(&log);
+    valgrind.envs(walrus::environment(&log));
+    let output = valgrind.stdin(Stdio::null()).output()?;
     fs::remove_dir_all(&log)?;
+    if !output.status.success() {
+        return Err(format!("valgrind: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
+    }
     let profile = fs::read_to_string(&out)?;
     fs::remove_file(&out)?;
     let totals = profile.lines().find_map(|line| line.strip_prefix("totals: "));

@@ -110,7 +110,7 @@ fn columns(work: Work) -> Vec<Column> {
     match work {
         Work::Append(Durability::Synced) => vec![per_s, range, to_limit, p50, p99, cpu, allocs],
         Work::Append(Durability::Unsynced) => vec![per_s, range, to_limit, cpu, instructions, allocs],
-        Work::Replay => vec![per_s, range, to_limit, open, cpu, instructions, peak],
+        Work::Replay => vec![per_s, range, to_limit, open, cpu, rss, peak],
         Work::Open(_) => vec![open, open_range, rss, peak, disk],
     }
 }

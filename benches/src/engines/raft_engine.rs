@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use protobuf::well_known_types::BytesValue;
+use raft_engine::internals::LogQueue;
 use raft_engine::{Config, Engine, LogBatch, MessageExt, ReadableSize};
 
 use crate::Result;
@@ -13,6 +14,9 @@ use crate::rows::Durability;
 
 pub(super) fn open(dir: &Path, setup: &Setup) -> Result<Opened> {
     let engine = open_engine(dir, setup)?;
+    if setup.prefill && setup.durability == Durability::Synced {
+        enter_prefilled_file(&engine)?;
+    }
     let records = (0..setup.writers).filter_map(|writer| engine.last_index(region_of(writer))).sum();
     let sync = setup.durability == Durability::Synced;
     Ok(Opened { subject: Box::new(RaftEngine { engine, sync }), records: Some(records) })
@@ -59,6 +63,20 @@ fn open_engine(dir: &Path, setup: &Setup) -> Result<Engine> {
         ..Config::default()
     };
     Ok(Engine::open(config)?)
+}
+
+/// The first file of a new engine is not one of the prefilled: fills it, so that the engine moves on to one.
+fn enter_prefilled_file(engine: &Engine) -> Result<()> {
+    let newest = || engine.file_span(LogQueue::Append).1;
+    let first = newest();
+    let mut batch = LogBatch::with_capacity(1);
+    while newest() == first {
+        batch.put(FILLER_REGION, b"filler".to_vec(), vec![1; 1 << 20])?;
+        engine.write(&mut batch, false)?;
+    }
+    batch.put(FILLER_REGION, b"filler".to_vec(), Vec::new())?;
+    engine.write(&mut batch, true)?;
+    Ok(())
 }
 
 /// Region 0 is not one of raft-engine's customs.
@@ -126,5 +144,7 @@ impl Writer for RegionWriter<'_> {
     }
 }
 
+/// A region that no writer has.
+const FILLER_REGION: u64 = u64::MAX;
 /// Entries asked for at a time.
 const FETCH_ENTRIES: u64 = 1024;
