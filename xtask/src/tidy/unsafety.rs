@@ -73,4 +73,6 @@ const MODULES: &[(&str, &[&str])] = &[
     ("spikes/src/ring", &["sys"]),
     // Reads padding: one of the planted bugs that must be caught.
     ("crates/lane-runner/tests/fixture", &["uninit"]),
+    // Counts allocations: a global allocator is an unsafe trait.
+    ("benches/src", &["alloc"]),
 ];
