@@ -66,7 +66,9 @@ fn run(dir: &Path, args: &[&str]) -> String {
     let mut text = format!("exit {}\n", out.status.code().unwrap());
     text += &String::from_utf8(out.stdout).unwrap();
     for line in String::from_utf8(out.stderr).unwrap().lines() {
-        text += &format!("! {line}\n");
+        text.push_str("! ");
+        text.push_str(line);
+        text.push('\n');
     }
     text
 }
@@ -164,59 +166,60 @@ fn machines_get_json() {
         &dir,
         &["inspect", "--json", "log"],
         &expect![[r#"
-        exit 0
-        {
-          "bytes": 12480,
-          "findings": [],
-          "is_in_use": false,
-          "log_id": "73616d65737465702d77616c2d747374",
-          "meta": {
-            "durable": 13000,
-            "highest": 3,
-            "is_intact": true,
-            "live_first": 5,
-            "lowest": 2,
-            "sequence": 4
-          },
-          "opening": {
-            "dropped_bytes": 0,
-            "durable": 13000,
-            "first_index": 5,
-            "is_refused": false,
-            "next_index": 13,
-            "plan": "would go on where the log ended",
-            "rehomed_entries": 0,
-            "states": [
-              {
-                "aux": 2,
-                "bytes": 4,
-                "index": 4,
-                "slot": 1
-              }
-            ]
-          },
-          "segments": [
+            exit 0
             {
-              "bytes": 4288,
-              "end": 4288,
-              "first_index": 5,
-              "has_header": true,
-              "id": 2,
-              "is_recovery": false,
-              "position": 4288
-            },
-            {
-              "bytes": 8192,
-              "end": null,
-              "first_index": 8,
-              "has_header": true,
-              "id": 3,
-              "is_recovery": false,
-              "position": 8576
+              "bytes": 12480,
+              "findings": [],
+              "is_in_use": false,
+              "log_id": "73616d65737465702d77616c2d747374",
+              "meta": {
+                "durable": 13000,
+                "highest": 3,
+                "is_intact": true,
+                "live_first": 5,
+                "lowest": 2,
+                "sequence": 4
+              },
+              "opening": {
+                "dropped_bytes": 0,
+                "durable": 13000,
+                "first_index": 5,
+                "is_refused": false,
+                "next_index": 13,
+                "plan": "would go on where the log ended",
+                "rehomed_entries": 0,
+                "snapshot": null,
+                "states": [
+                  {
+                    "aux": 2,
+                    "bytes": 4,
+                    "index": 4,
+                    "slot": 1
+                  }
+                ]
+              },
+              "segments": [
+                {
+                  "bytes": 4288,
+                  "end": 4288,
+                  "first_index": 5,
+                  "has_header": true,
+                  "id": 2,
+                  "is_recovery": false,
+                  "position": 4288
+                },
+                {
+                  "bytes": 8192,
+                  "end": null,
+                  "first_index": 8,
+                  "has_header": true,
+                  "id": 3,
+                  "is_recovery": false,
+                  "position": 8576
+                }
+              ]
             }
-          ]
-        }
-    "#]],
+        "#]],
     );
 }
 
