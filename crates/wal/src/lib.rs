@@ -2,13 +2,18 @@
 #![forbid(unsafe_code)]
 
 mod async_wal;
+mod background;
+mod clock;
+mod commit;
 mod cursor;
 mod disk;
 mod error;
 mod format;
 mod frame;
+mod group;
 mod id;
 mod log;
+mod metrics;
 mod op;
 mod opening;
 mod options;
@@ -19,6 +24,7 @@ mod report;
 mod scan;
 mod sidecar;
 pub mod std_io;
+mod ticket;
 mod view;
 mod wal;
 
@@ -28,12 +34,14 @@ pub use error::{
     AppendError, Damage, DamageKind, OpenError, PruneError, ReadError, SyncError, TruncateError,
 };
 pub use id::{LogId, Lsn, SegmentId};
+pub use metrics::{Histogram, Metrics};
 pub use op::{DiskError, FileName, Op};
-pub use options::{CommitPolicy, Options, OptionsError, TailModel};
+pub use options::{CommitPolicy, Options, OptionsError, SlowSync, TailModel};
 pub use record::{Entry, EntryRef, Prepared};
 pub use report::{OpenOutcome, RecoveryReport, TailFound};
 pub use samestep_replay_traits::{Index, Record, ReplaySource};
 pub use std_io::StdDisk;
+pub use ticket::Ticket;
 pub use view::StateRecord;
 pub use wal::{Reader, Wal};
 

@@ -79,7 +79,7 @@ fn full_lines<D: Disk>(wal: &mut Wal<D>) -> Result<Vec<String>, LaneError> {
 fn tell<D: Disk>(wal: &mut Wal<D>, transcript: &mut Transcript) -> Result<(), LaneError> {
     replay(wal, |entry| transcript.event(&entry_event(entry)))?;
     for (slot, record) in wal.states() {
-        transcript.event(&state_event(slot, record));
+        transcript.event(&state_event(slot, &record));
     }
     transcript.event(&end_event(wal.next_index()));
     Ok(())

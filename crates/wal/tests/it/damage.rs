@@ -191,7 +191,7 @@ fn damage_names_the_record() {
 fn rot_in_an_older_segment_is_found_when_it_is_read() {
     let (mut image, _) = log(true);
     image.get_mut(&name(1)).unwrap()[4096 + 41] ^= 1;
-    let (mut wal, _) = Wal::open_on(SimDisk::from_image(&image), defaults()).unwrap();
+    let (wal, _) = Wal::open_on(SimDisk::from_image(&image), defaults()).unwrap();
     let Err(ReadError::Corrupt(damage)) = wal.read(Index::new(1)) else { panic!("rot must be noticed") };
     assert_eq!(damage.identity, Some((Index::new(1), 1)));
     wal.read(Index::new(2)).unwrap();

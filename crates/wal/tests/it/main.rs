@@ -10,3 +10,5 @@ mod golden;
 mod model;
 mod public;
 mod random;
+mod threads;
+mod tickets;
