@@ -29,4 +29,5 @@ pub const LANES: &[&dyn Lane] = &[
     &wal::SIDECAR_DAMAGE,
     &wal::TORN_TAIL_FILE,
     &wal::TORN_TAIL_IMAGES,
+    &wal::WRITERS_64,
 ];

@@ -6,12 +6,14 @@ mod image;
 mod layout;
 mod sevendb;
 mod torn;
+mod writers;
 
 pub(crate) use faces::FACES;
 pub(crate) use folder::FOLDER_BYTES;
 pub(crate) use layout::{PRUNE_REOPEN_APPEND, SEGMENT_COUNTS, SIDECAR_DAMAGE};
 pub(crate) use sevendb::{NO_APP_CRC, PRUNE, REOPEN_CONTINUE, ROLLOVER};
 pub(crate) use torn::{TORN_TAIL_FILE, TORN_TAIL_IMAGES};
+pub(crate) use writers::WRITERS_64;
 
 use std::path::Path;
 
