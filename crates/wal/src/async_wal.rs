@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use samestep_provider_traits::StorageProvider;
 use samestep_replay_traits::Index;
@@ -13,7 +14,7 @@ use crate::log::{Log, StageError};
 use crate::lookup::Lookup;
 use crate::op::{DiskError, FileName, Op};
 use crate::opening::Opening;
-use crate::options::{CommitPolicy, Options};
+use crate::options::Options;
 use crate::provider_io::ProviderDisk;
 use crate::record::{Entry, EntryRef, Prepared};
 use crate::report::RecoveryReport;
@@ -66,7 +67,7 @@ impl<S: StorageProvider> AsyncWal<S> {
 
     /// Appends one record and returns its index.
     ///
-    /// Durable on return under [`CommitPolicy::StrictSync`], else after the next [`Self::sync`].
+    /// When it is durable is a matter of [`CommitPolicy`](crate::CommitPolicy).
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl<S: StorageProvider> AsyncWal<S> {
 
     /// Appends `records` as one batch, of which a crash keeps all or nothing, and returns the index of the first.
     ///
-    /// Durable on return under [`CommitPolicy::StrictSync`], else after the next [`Self::sync`].
+    /// When it is durable is a matter of [`CommitPolicy`](crate::CommitPolicy).
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl<S: StorageProvider> AsyncWal<S> {
     /// Puts `record` in `slot`, in the place of the one that is there. The last value of each slot survives every
     /// prune: it is carried into each new segment. At most 64 KiB of payload.
     ///
-    /// Durable on return under [`CommitPolicy::StrictSync`], else after the next [`Self::sync`].
+    /// When it is durable is a matter of [`CommitPolicy`](crate::CommitPolicy).
     ///
     /// # Errors
     ///
@@ -116,7 +117,7 @@ impl<S: StorageProvider> AsyncWal<S> {
 
     /// Removes the entries from `from` on, so that the next append gets index `from`. No entry there: nothing to do.
     ///
-    /// Durable on return under [`CommitPolicy::StrictSync`], else after the next [`Self::sync`].
+    /// When it is durable is a matter of [`CommitPolicy`](crate::CommitPolicy).
     ///
     /// # Errors
     ///
@@ -154,6 +155,21 @@ impl<S: StorageProvider> AsyncWal<S> {
         Ok(())
     }
 
+    /// Under [`CommitPolicy::Interval`](crate::CommitPolicy::Interval): makes everything appended durable if it has
+    /// waited for the interval, and says at which time to call again; `None` if nothing waits. `now` is any clock
+    /// that never goes back. Under other policies it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// See [`SyncError`].
+    pub async fn tick(&mut self, now: Duration) -> Result<Option<Duration>, SyncError> {
+        let deadline = self.log.handle_tick(now)?;
+        if deadline.is_none() && self.log.wants_work() {
+            self.drive().await?;
+        }
+        Ok(deadline)
+    }
+
     /// Hands everything appended to the system, so that it survives this process, though not a power cut.
     ///
     /// # Errors
@@ -186,7 +202,7 @@ impl<S: StorageProvider> AsyncWal<S> {
         self.sync().await?;
         self.log.stage_close()?;
         self.sync().await?;
-        self.log.finish_close();
+        self.log.finish_close()?;
         self.drive().await?;
         for file in [FileName::Segment(self.log.active_segment()), FileName::Meta, FileName::Lock] {
             let (op, outcome) = self.disk.perform(Op::Close { file }).await;
@@ -252,18 +268,18 @@ impl<S: StorageProvider> AsyncWal<S> {
 
     /// Index of the oldest entry, or `None` if there is none.
     pub fn first_index(&self) -> Option<Index> {
-        Some(self.log.live_first()).filter(|&first| first < self.log.next_index())
+        self.log.first_index()
     }
 
     /// Index of the newest entry, or `None` if there is none.
     pub fn last_index(&self) -> Option<Index> {
-        self.log.next_index().previous().filter(|&last| last >= self.log.live_first())
+        self.log.last_index()
     }
 
     /// Index of the newest entry that survives a crash, or `None` if there is none. Moves back only when
     /// [`Self::truncate_suffix`] removes entries.
     pub fn durable_index(&self) -> Option<Index> {
-        self.log.durable_next().previous().filter(|&last| last >= self.log.live_first())
+        self.log.durable_index()
     }
 
     /// Index that the next append gets.
@@ -287,7 +303,7 @@ impl<S: StorageProvider> AsyncWal<S> {
     }
 
     async fn commit(&mut self) -> Result<(), Failure> {
-        if self.log.options().commit == CommitPolicy::StrictSync {
+        if self.log.options().commit.is_durable_on_return() {
             self.log.request_sync()?;
             self.drive().await?;
         }

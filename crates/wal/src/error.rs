@@ -152,6 +152,9 @@ pub enum Failure {
     /// more use; what was acknowledged is safe, open it again to go on.
     #[error("the log is poisoned by an earlier failure")]
     Poisoned(#[source] DiskError),
+    /// The log was closed, through another handle on it. Nothing happened; open it again to go on.
+    #[error("the log is closed")]
+    Closed,
 }
 
 /// Why records were not appended, or a state record not put.
@@ -192,6 +195,9 @@ pub enum AppendError {
     /// The disk failed, now or before. Nothing acknowledged is lost; open the log again to go on.
     #[error("the log is poisoned by an earlier failure")]
     Poisoned(#[source] DiskError),
+    /// The log was closed, through another handle on it. Nothing happened; open it again to go on.
+    #[error("the log is closed")]
+    Closed,
 }
 
 /// Why `sync`, `flush`, `rotate` or `close` did not succeed.
@@ -205,6 +211,9 @@ pub enum SyncError {
     /// The disk failed, now or before. Nothing durable is lost; open the log again to go on.
     #[error("the log is poisoned by an earlier failure")]
     Poisoned(#[source] DiskError),
+    /// The log was closed, through another handle on it. Nothing happened; open it again to go on.
+    #[error("the log is closed")]
+    Closed,
 }
 
 /// Why the newest entries were not removed.
@@ -224,6 +233,9 @@ pub enum TruncateError {
     /// The disk failed, now or before. Whether the entries are removed shows the next opening.
     #[error("the log is poisoned by an earlier failure")]
     Poisoned(#[source] DiskError),
+    /// The log was closed, through another handle on it. Nothing happened; open it again to go on.
+    #[error("the log is closed")]
+    Closed,
 }
 
 /// Why the oldest entries were not, or not wholly, removed.
@@ -237,6 +249,9 @@ pub enum PruneError {
     /// The disk failed, now or before. Nothing above the pruned index is lost; open the log again to go on.
     #[error("the log is poisoned by an earlier failure")]
     Poisoned(#[source] DiskError),
+    /// The log was closed, through another handle on it. Nothing happened; open it again to go on.
+    #[error("the log is closed")]
+    Closed,
 }
 
 /// Why an entry could not be read.
@@ -270,6 +285,9 @@ pub enum ReadError {
     /// The disk failed before, and records not yet written cannot be read any more.
     #[error("the log is poisoned by an earlier failure")]
     Poisoned(#[source] DiskError),
+    /// The log was closed, through another handle on it. Nothing happened; open it again to go on.
+    #[error("the log is closed")]
+    Closed,
 }
 
 /// Why a follower lends nothing.
@@ -324,6 +342,9 @@ pub enum SnapshotError {
     /// The disk failed, now or before. Whether the mark is there shows the next opening.
     #[error("the log is poisoned by an earlier failure")]
     Poisoned(#[source] DiskError),
+    /// The log was closed, through another handle on it. Nothing happened; open it again to go on.
+    #[error("the log is closed")]
+    Closed,
 }
 
 /// Writes the two conversions that are the same for every enum with `NoSpace` and `Poisoned`.
@@ -334,6 +355,7 @@ macro_rules! from_failure {
                 match failure {
                     Failure::NoSpace(cause) => Self::NoSpace(cause),
                     Failure::Poisoned(cause) => Self::Poisoned(cause),
+                    Failure::Closed => Self::Closed,
                 }
             }
         }
@@ -347,6 +369,7 @@ impl From<Failure> for OpenError {
         match failure {
             Failure::NoSpace(cause) => Self::NoSpace(cause),
             Failure::Poisoned(cause) => Self::Disk(cause),
+            Failure::Closed => unreachable!("a log that is being opened is not closed"),
         }
     }
 }

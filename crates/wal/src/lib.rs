@@ -2,9 +2,12 @@
 #![deny(unsafe_code)]
 
 mod async_wal;
+mod background;
 mod chunk;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod clock;
+mod commit;
 mod cursor;
 mod disk;
 mod entries;
@@ -12,11 +15,13 @@ mod error;
 mod follow;
 mod format;
 mod frame;
+mod group;
 mod id;
 mod log;
 mod lookup;
 #[expect(unsafe_code, reason = "mapping a file: only the caller can promise that nobody changes it")]
 mod map;
+mod metrics;
 mod op;
 mod opening;
 mod options;
@@ -28,6 +33,7 @@ mod report;
 mod scan;
 mod sidecar;
 pub mod std_io;
+mod ticket;
 mod truncations;
 pub mod verify;
 mod view;
@@ -40,13 +46,15 @@ pub use error::{
     TruncateError,
 };
 pub use id::{LogId, Lsn, SegmentId};
+pub use metrics::{Histogram, Metrics};
 pub use op::{DiskError, FileName, Op};
-pub use options::{CommitPolicy, Options, OptionsError, TailModel};
+pub use options::{CommitPolicy, Options, OptionsError, SlowSync, TailModel};
 pub use read_only::{ReadOnlyDisk, is_in_use};
 pub use record::{Entry, EntryRef, Prepared};
 pub use report::{OpenOutcome, RecoveryReport, TailFound};
 pub use samestep_replay_traits::{Index, Record, ReplaySource};
 pub use std_io::StdDisk;
+pub use ticket::Ticket;
 pub use view::{SnapshotMark, StateRecord};
 pub use wal::{Follower, Reader, Wal};
 

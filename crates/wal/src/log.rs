@@ -4,6 +4,7 @@
 //! at a time, [`Log::handle_completion`] takes outcomes in. A driver repeats the two until there is no work.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use samestep_replay_traits::Index;
 
@@ -12,7 +13,7 @@ use crate::format::{ALIGN, BLOCK_END, Meta, to_u64};
 use crate::frame::{FLAG_MORE, FRAME_HEADER_BYTES, FrameHeader, FrameKey, Kind, frame_bytes};
 use crate::id::{LogId, Lsn, SegmentId};
 use crate::op::{DiskError, FileName};
-use crate::options::Options;
+use crate::options::{CommitPolicy, Options};
 use crate::record::Prepared;
 use crate::truncations::Truncations;
 use crate::view::{SegmentView, SnapshotMark, StateRecord};
@@ -47,9 +48,17 @@ pub struct Log {
     live_first: Index,
     /// Staged frames, not yet handed out.
     group: Vec<u8>,
+    /// The buffer of the group that was written last, to be filled again.
+    spare_group: Vec<u8>,
     undo: Undo,
-    wants_flush: bool,
-    wants_sync: bool,
+    /// Offset up to which writing was asked for.
+    flush_to: Option<u64>,
+    /// Offset up to which a barrier was asked for.
+    sync_to: Option<u64>,
+    /// A group was written for a barrier: the barrier comes before the next group, or it might never come.
+    is_sync_due: bool,
+    /// When it was first seen that something is not durable, under [`CommitPolicy::Interval`].
+    unsynced_since: Option<Duration>,
     requested: Option<RotationRequest>,
     rotation: Option<rotation::Rotation>,
     duties: ops::Duties,
@@ -75,6 +84,8 @@ pub(crate) struct Active {
     /// End of what is written to the file.
     pub(crate) written: u64,
     pub(crate) written_next: Index,
+    /// Header checksum of the last written frame.
+    pub(crate) written_chain: u32,
     /// End of what is durable.
     pub(crate) durable: u64,
     pub(crate) durable_next: Index,
@@ -85,15 +96,26 @@ pub(crate) struct Active {
     pub(crate) evidence_end: u64,
 }
 
-/// What takes the staged group back if it cannot be written.
+/// What takes staged frames back if they cannot be written: the group on its way, and the open one behind it.
 #[derive(Debug, Default)]
 struct Undo {
+    /// Before the oldest group that is not written.
+    base: UndoPoint,
+    /// Before the open group, while another one is being written.
+    open: UndoPoint,
+    /// While a group is being written: how many of the steps are its own.
+    writing: Option<usize>,
+    steps: Vec<UndoStep>,
+}
+
+/// How the active segment was before a group.
+#[derive(Clone, Copy, Debug, Default)]
+struct UndoPoint {
     view_len: usize,
     truncates: bool,
     chain: u32,
     appends: u32,
     ends_with_mark: bool,
-    steps: Vec<UndoStep>,
 }
 
 #[derive(Debug)]
@@ -133,9 +155,12 @@ impl Log {
             truncations: Truncations::default(),
             live_first: start.live_first,
             group: Vec::new(),
+            spare_group: Vec::new(),
             undo: Undo::default(),
-            wants_flush: false,
-            wants_sync: false,
+            flush_to: None,
+            sync_to: None,
+            is_sync_due: false,
+            unsynced_since: None,
             requested: start.requested,
             rotation: None,
             duties,
@@ -187,7 +212,7 @@ impl Log {
         if from < self.live_first {
             return Err(TruncateError::Pruned { first: self.live_first });
         }
-        if !self.is_ready() {
+        if !self.is_ready() || self.doing.is_some() {
             return Ok(false);
         }
         if from < self.active.view.first_index() {
@@ -241,7 +266,7 @@ impl Log {
     pub fn request_flush(&mut self) -> Result<(), Failure> {
         self.check_poison()?;
         self.duties.unstall();
-        self.wants_flush = true;
+        self.flush_to = Some(self.active.end);
         Ok(())
     }
 
@@ -249,8 +274,27 @@ impl Log {
     pub fn request_sync(&mut self) -> Result<(), Failure> {
         self.check_poison()?;
         self.duties.unstall();
-        self.wants_sync = true;
+        self.sync_to = Some(self.active.end);
         Ok(())
+    }
+
+    /// Asks for everything staged to be durable if it has waited for [`CommitPolicy::Interval`], and says when to
+    /// tell the time again. `now` is any clock that never goes back; what is staged counts from the first call
+    /// that sees it. `None`: nothing waits, or a barrier was asked for.
+    pub fn handle_tick(&mut self, now: Duration) -> Result<Option<Duration>, Failure> {
+        let CommitPolicy::Interval(interval) = self.options.commit else { return Ok(None) };
+        self.check_poison()?;
+        if !self.has_unsynced() {
+            self.unsynced_since = None;
+            return Ok(None);
+        }
+        let deadline = self.unsynced_since.get_or_insert(now).saturating_add(interval);
+        if now < deadline {
+            return Ok(Some(deadline));
+        }
+        self.unsynced_since = None;
+        self.request_sync()?;
+        Ok(None)
     }
 
     /// Asks for a new segment, unless the newest holds nothing yet.
@@ -276,10 +320,12 @@ impl Log {
     }
 
     /// Writes down how far the log is durable, if that is not on disk yet.
-    pub fn finish_close(&mut self) {
+    pub fn finish_close(&mut self) -> Result<(), Failure> {
+        self.check_poison()?;
         let durable = self.lsn_of(self.active.durable);
         let is_stale = self.duties.meta_durable() != Some(durable);
         self.duties.set_meta_dirty(is_stale);
+        Ok(())
     }
 
     /// Index that the next entry gets.
@@ -292,6 +338,21 @@ impl Log {
         self.live_first
     }
 
+    /// Index of the oldest entry, or `None` if there is none.
+    pub fn first_index(&self) -> Option<Index> {
+        Some(self.live_first).filter(|&first| first < self.next_index())
+    }
+
+    /// Index of the newest entry, or `None` if there is none.
+    pub fn last_index(&self) -> Option<Index> {
+        self.next_index().previous().filter(|&last| last >= self.live_first)
+    }
+
+    /// Index of the newest entry that survives a crash, or `None` if there is none.
+    pub fn durable_index(&self) -> Option<Index> {
+        self.durable_next().previous().filter(|&last| last >= self.live_first)
+    }
+
     /// Index behind the newest durable entry.
     pub fn durable_next(&self) -> Index {
         self.active.durable_next
@@ -300,6 +361,31 @@ impl Log {
     /// Every byte of the log before this position survives a crash. Never moves back.
     pub fn durable_watermark(&self) -> Lsn {
         self.lsn_of(self.active.durable)
+    }
+
+    /// Position behind everything staged. Moves back when a group could not be written.
+    pub fn end_watermark(&self) -> Lsn {
+        self.lsn_of(self.active.end)
+    }
+
+    /// Position at which the open group starts: all before it is written, or on its way.
+    pub fn group_start(&self) -> Lsn {
+        Lsn::new(self.end_watermark().get() - to_u64(self.group.len()))
+    }
+
+    /// Position behind everything that is written to its file.
+    pub fn written_watermark(&self) -> Lsn {
+        self.lsn_of(self.active.written)
+    }
+
+    /// Bytes in the open group.
+    pub fn group_bytes(&self) -> usize {
+        self.group.len()
+    }
+
+    /// Index behind the newest entry that is written to its file, and so can be read there.
+    pub fn written_next(&self) -> Index {
+        self.active.written_next
     }
 
     /// The last value of each slot, staged ones included.
@@ -329,7 +415,13 @@ impl Log {
 
     /// Whether staged frames are not yet written to the file.
     pub fn has_unwritten(&self) -> bool {
-        !self.group.is_empty()
+        self.active.written < self.active.end
+    }
+
+    /// Whether nothing can be staged before operations are performed.
+    pub fn is_blocked(&self) -> bool {
+        let rotates = self.requested.is_some() || self.rotation.is_some();
+        rotates || self.duties.are_pending() || self.group.len() > self.options.group_bytes_max()
     }
 
     /// Whether any staged byte is not yet durable.
@@ -342,7 +434,7 @@ impl Log {
         self.poison.as_ref()
     }
 
-    fn check_poison(&self) -> Result<(), Failure> {
+    pub(crate) fn check_poison(&self) -> Result<(), Failure> {
         match &self.poison {
             Some(cause) => Err(Failure::Poisoned(cause.clone())),
             None => Ok(()),
@@ -378,9 +470,8 @@ impl Log {
     /// Nothing stands between a frame and the open group.
     fn is_ready(&mut self) -> bool {
         self.duties.unstall();
-        let writes = matches!(self.doing, Some(ops::Doing::WriteGroup { .. }));
         let rotates = self.requested.is_some() || self.rotation.is_some();
-        !writes && !rotates && !self.duties.are_pending()
+        !rotates && !self.duties.are_pending()
     }
 
     /// Makes sure that `bytes` more fit the segment, with room for a closing mark, or asks for a new one.
@@ -394,25 +485,30 @@ impl Log {
             self.request_rotation(RotationRequest { room: bytes, ..RotationRequest::default() });
             return Err(StageError::Full);
         }
-        if self.group.len() > self.options.buffer_bytes {
-            self.wants_flush = true;
+        if self.group.len() > self.options.group_bytes_max() {
+            self.flush_to = Some(self.active.end);
             return Err(StageError::Full);
         }
         Ok(())
     }
 
     fn request_rotation(&mut self, request: RotationRequest) {
-        self.wants_sync = true;
         self.requested = Some(request);
     }
 
     fn stage_frame(&mut self, body: Body, payload: &[u8], payload_crc: u32) {
         if self.group.is_empty() {
-            self.undo.view_len = self.active.view.len() - usize::from(body.kind == Kind::Entry);
-            self.undo.truncates = self.active.view.truncates();
-            self.undo.chain = self.active.chain;
-            self.undo.appends = self.active.appends;
-            self.undo.ends_with_mark = self.active.ends_with_mark;
+            let point = UndoPoint {
+                view_len: self.active.view.len() - usize::from(body.kind == Kind::Entry),
+                truncates: self.active.view.truncates(),
+                chain: self.active.chain,
+                appends: self.active.appends,
+                ends_with_mark: self.active.ends_with_mark,
+            };
+            match self.undo.writing {
+                Some(_) => self.undo.open = point,
+                None => self.undo.base = point,
+            }
         }
         let header = FrameHeader {
             payload_bytes: u32::try_from(payload.len()).expect("payloads are limited to 1 GiB"),
@@ -431,7 +527,7 @@ impl Log {
         self.active.ends_with_mark = false;
     }
 
-    /// Takes the staged group back, after it could not be written.
+    /// Takes back the group that could not be written, and the open one behind it.
     fn roll_back(&mut self) {
         for step in std::mem::take(&mut self.undo.steps).into_iter().rev() {
             match step {
@@ -449,12 +545,18 @@ impl Log {
                 UndoStep::Snapshot { old } => self.snapshot = old,
             }
         }
-        self.active.view.restore(self.undo.view_len, &[]);
-        self.active.view.set_truncates(self.undo.truncates);
-        self.active.chain = self.undo.chain;
-        self.active.appends = self.undo.appends;
-        self.active.ends_with_mark = self.undo.ends_with_mark;
+        let base = self.undo.base;
+        self.undo.writing = None;
+        self.active.view.restore(base.view_len, &[]);
+        self.active.view.set_truncates(base.truncates);
+        self.active.chain = base.chain;
+        self.active.appends = base.appends;
+        self.active.ends_with_mark = base.ends_with_mark;
         self.active.end = self.active.written;
+        if self.active.durable == self.active.written {
+            // A barrier may have come between a truncation and its roll-back.
+            self.active.durable_next = self.active.written_next;
+        }
         self.group.clear();
     }
 
@@ -516,6 +618,7 @@ impl Active {
             prev_chain: 0,
             written: end,
             written_next: next,
+            written_chain: chain,
             durable: end,
             durable_next: next,
             appends: 0,

@@ -39,7 +39,7 @@ impl Wal {
     ///   not; `LOCK` keeps its other handles out, and the mode stops accidents, but neither stops a stranger.
     /// - The files must stay readable: a failing medium or a network file system that goes away raises `SIGBUS` on the
     ///   next look, which kills the process where a read would have returned an error.
-    pub unsafe fn map_sealed(&mut self) -> Result<usize, ReadError> {
+    pub unsafe fn map_sealed(&self) -> Result<usize, ReadError> {
         let (spans, disk) = self.sealed_spans();
         let mut count = 0;
         for span in spans {

@@ -1,5 +1,9 @@
 //! Options of a log: what each means, its range and its default.
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
 use samestep_replay_traits::Index;
 
 use crate::format::{RECORD_BYTES_LIMIT, SEGMENT_BYTES_LIMIT};
@@ -30,11 +34,13 @@ pub struct Options {
     pub record_bytes_max: u32,
     /// Largest batch as encoded, in bytes. Default: 64 MiB. Range: from 64 to 2 GiB.
     pub batch_bytes_max: u64,
-    /// Under [`CommitPolicy::NoSync`], how many bytes are gathered before they are written to the file.
-    /// Default: 1 MiB. Range: 0 (write each append) to 64 MiB.
+    /// How many bytes are gathered at most before they are written to the file; who appends more waits for that.
+    /// Default: 1 MiB. Range: 0 (write each append) to 64 MiB. [`CommitPolicy::Group`] has a limit of its own.
     pub buffer_bytes: usize,
     /// What an unproven tail may look like and still be dropped. Default: [`TailModel::Sector`].
     pub tail: TailModel,
+    /// Whom to tell of slow barriers. Default: `None`. The blocking face only.
+    pub slow_sync: Option<SlowSync>,
 }
 
 impl Default for Options {
@@ -49,6 +55,7 @@ impl Default for Options {
             batch_bytes_max: 64 << 20,
             buffer_bytes: 1 << 20,
             tail: TailModel::Sector,
+            slow_sync: None,
         }
     }
 }
@@ -68,7 +75,16 @@ impl Options {
         in_range("force_rotate_every", self.force_rotate_every != Some(0))?;
         in_range("record_bytes_max", (1..=RECORD_BYTES_LIMIT).contains(&self.record_bytes_max))?;
         in_range("batch_bytes_max", (64..=2 << 30).contains(&self.batch_bytes_max))?;
+        in_range("commit", self.group_bytes_max() <= 64 << 20)?;
         in_range("buffer_bytes", self.buffer_bytes <= 64 << 20)
+    }
+
+    /// With how many bytes a group is full.
+    pub(crate) fn group_bytes_max(&self) -> usize {
+        match self.commit {
+            CommitPolicy::Group { max_bytes } => max_bytes,
+            _ => self.buffer_bytes,
+        }
     }
 }
 
@@ -76,11 +92,64 @@ impl Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CommitPolicy {
-    /// When the call returns: each append, batch, state record or truncation costs one barrier of the device.
+    /// When the call returns. Calls of several threads at a time share one barrier of the device; a call that
+    /// finds the device idle starts one at once.
     StrictSync,
-    /// With the next explicit `sync`, rotation or `close`. Until then records may also still be in this
-    /// process's buffer, and a killed process loses them.
+    /// When the call returns, as under [`Self::StrictSync`], but for throughput: before a barrier starts, threads
+    /// that are ready to append get to run, until `max_bytes` are gathered or nobody adds any more. There is no
+    /// timer. Range of `max_bytes`: 0 to 64 MiB.
+    Group {
+        /// With how many bytes a group is full. Who appends more waits for the next one.
+        max_bytes: usize,
+    },
+    /// After the call has returned: at most this long after, plus one barrier. The blocking face owns a thread
+    /// that sees to it, also when nobody calls; the asynchronous one relies on its `tick` being called.
+    Interval(Duration),
+    /// With the next explicit `sync`, ticket that is waited for, rotation or `close`. Until then records may also
+    /// still be in this process's buffer, and a killed process loses them.
     NoSync,
+}
+
+impl CommitPolicy {
+    /// Whether an append returns when it is durable.
+    pub(crate) fn is_durable_on_return(self) -> bool {
+        matches!(self, Self::StrictSync | Self::Group { .. })
+    }
+}
+
+/// Whom to tell when a barrier of records took long.
+#[derive(Clone)]
+pub struct SlowSync {
+    /// From which duration on.
+    pub threshold: Duration,
+    hook: Arc<dyn Fn(Duration) + Send + Sync>,
+}
+
+impl SlowSync {
+    /// Calls `hook` with the duration of each barrier that took at least `threshold`, in the thread that performed
+    /// it and before anybody hears of its outcome: it should be short. If it panics, the log is poisoned.
+    pub fn new(threshold: Duration, hook: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self { threshold, hook: Arc::new(hook) }
+    }
+
+    pub(crate) fn report(&self, took: Duration) {
+        (self.hook)(took);
+    }
+}
+
+/// Equal thresholds, and one and the same hook.
+impl PartialEq for SlowSync {
+    fn eq(&self, other: &Self) -> bool {
+        self.threshold == other.threshold && Arc::ptr_eq(&self.hook, &other.hook)
+    }
+}
+
+impl Eq for SlowSync {}
+
+impl fmt::Debug for SlowSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlowSync").field("threshold", &self.threshold).finish_non_exhaustive()
+    }
 }
 
 /// What bytes behind the last valid frame may look like and still count as a write that a crash cut short.

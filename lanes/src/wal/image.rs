@@ -1,56 +1,61 @@
 //! The folder of a log as an image in memory, to be copied, damaged and opened.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use samestep_wal::{Disk, FileName, Op};
+
+type Files = BTreeMap<FileName, Vec<u8>>;
 
 /// Files of one folder. Handles made by [`Disk::reader`] see the same files; clones do not.
 #[derive(Debug, Default)]
 pub(super) struct Image {
-    files: Rc<RefCell<BTreeMap<FileName, Vec<u8>>>>,
+    files: Arc<Mutex<Files>>,
 }
 
 impl Image {
     /// A copy of the files as they are now.
     pub(super) fn snapshot(&self) -> Self {
-        Self { files: Rc::new(RefCell::new(self.files.borrow().clone())) }
+        Self { files: Arc::new(Mutex::new(self.files().clone())) }
     }
 
     /// Another handle to the same files.
     pub(super) fn handle(&self) -> Self {
-        Self { files: Rc::clone(&self.files) }
+        Self { files: Arc::clone(&self.files) }
     }
 
     /// The newest segment.
     pub(super) fn newest_segment(&self) -> Option<FileName> {
-        let files = self.files.borrow();
+        let files = self.files();
         files.keys().filter(|name| matches!(name, FileName::Segment(_))).max().copied()
     }
 
     /// The bytes of `file`.
     pub(super) fn bytes(&self, file: FileName) -> Vec<u8> {
-        self.files.borrow().get(&file).cloned().unwrap_or_default()
+        self.files().get(&file).cloned().unwrap_or_default()
     }
 
     /// Zeroes `file` from `offset` on, as a write that never reached a zero-filled medium.
     pub(super) fn zero_from(&self, file: FileName, offset: usize) {
-        if let Some(bytes) = self.files.borrow_mut().get_mut(&file) {
+        if let Some(bytes) = self.files().get_mut(&file) {
             bytes[offset..].fill(0);
         }
     }
 
     /// Flips a bit of the byte at `offset` of `file`.
     pub(super) fn flip(&self, file: FileName, offset: usize) {
-        if let Some(bytes) = self.files.borrow_mut().get_mut(&file) {
+        if let Some(bytes) = self.files().get_mut(&file) {
             bytes[offset] ^= 0x04;
         }
     }
 
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn with<T>(&self, file: FileName, operate: impl FnOnce(&mut Vec<u8>) -> T) -> io::Result<T> {
-        self.files.borrow_mut().get_mut(&file).map(operate).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.files().get_mut(&file).map(operate).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -58,16 +63,16 @@ impl Disk for Image {
     fn perform(&mut self, op: &mut Op) -> io::Result<u64> {
         match op {
             Op::List { names } => {
-                *names = self.files.borrow().keys().map(FileName::to_string).collect();
+                *names = self.files().keys().map(FileName::to_string).collect();
                 Ok(0)
             }
             Op::Open { file } => self.with(*file, |bytes| bytes.len() as u64),
             Op::Create { file } => {
-                self.files.borrow_mut().insert(*file, Vec::new());
+                self.files().insert(*file, Vec::new());
                 Ok(0)
             }
             Op::Lock => {
-                self.files.borrow_mut().entry(FileName::Lock).or_default();
+                self.files().entry(FileName::Lock).or_default();
                 Ok(0)
             }
             Op::ReadAt { file, offset, buf } => self.with(*file, |bytes| read(bytes, *offset, buf)),
@@ -75,7 +80,7 @@ impl Disk for Image {
             Op::WriteZeros { file, len } => self.with(*file, |bytes| resize(bytes, *len)),
             Op::SetLen { file, len } => self.with(*file, |bytes| resize(bytes, *len)),
             Op::Remove { file } => {
-                self.files.borrow_mut().remove(file);
+                self.files().remove(file);
                 Ok(0)
             }
             // Nothing here is ever lost: images are damaged by hand.

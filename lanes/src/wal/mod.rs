@@ -7,6 +7,7 @@ mod layout;
 mod sevendb;
 mod snapshot;
 mod torn;
+mod writers;
 
 pub(crate) use faces::FACES;
 pub(crate) use folder::FOLDER_BYTES;
@@ -14,6 +15,7 @@ pub(crate) use layout::{PRUNE_REOPEN_APPEND, SEGMENT_COUNTS, SIDECAR_DAMAGE};
 pub(crate) use sevendb::{NO_APP_CRC, PRUNE, REOPEN_CONTINUE, ROLLOVER};
 pub(crate) use snapshot::SNAPSHOT_MARKS;
 pub(crate) use torn::{TORN_TAIL_FILE, TORN_TAIL_IMAGES};
+pub(crate) use writers::WRITERS_64;
 
 use std::path::Path;
 
@@ -81,7 +83,7 @@ fn full_lines<D: Disk>(wal: &mut Wal<D>) -> Result<Vec<String>, LaneError> {
 fn tell<D: Disk>(wal: &mut Wal<D>, transcript: &mut Transcript) -> Result<(), LaneError> {
     replay(wal, |entry| transcript.event(&entry_event(entry)))?;
     for (slot, record) in wal.states() {
-        transcript.event(&state_event(slot, record));
+        transcript.event(&state_event(slot, &record));
     }
     transcript.event(&end_event(wal.next_index()));
     Ok(())

@@ -105,7 +105,7 @@ impl std::fmt::Display for Measured {
 fn log(args: &Args) -> Result<Measured, Failed> {
     let mut options = Options::create(LogId::random()?);
     options.commit = if args.no_sync { CommitPolicy::NoSync } else { CommitPolicy::StrictSync };
-    let (mut wal, _) = Wal::open(args.dir.join("log"), options).map_err(Failed::Damaged)?;
+    let (wal, _) = Wal::open(args.dir.join("log"), options).map_err(Failed::Damaged)?;
     let payload = vec![0x5a; args.bytes];
     let refused = |error: &dyn std::error::Error| Failed::Refused(error.to_string());
     let last = u64::from(args.records) - 1;

@@ -243,13 +243,13 @@ fn apply(dir: &Path, plan: &Plan, found: &Found) -> Result<PathBuf, Failed> {
     }
     drop(lock);
     let options = Options { tail: TailModel::Evidence, ..Options::default() };
-    let (mut wal, _) = Wal::open(dir, options).map_err(refused)?;
+    let (wal, _) = Wal::open(dir, options).map_err(refused)?;
     if let Some(from) = first_gone.filter(|from| *from < wal.next_index()) {
         let first = wal.first_index().unwrap_or(from);
         wal.truncate_suffix(from.max(first)).map_err(|error| Failed::Refused(error.to_string()))?;
     }
     for (&slot, record) in &found.states {
-        if wal.state(slot) != Some(record) {
+        if wal.state(slot).as_ref() != Some(record) {
             wal.put_state(slot, record).map_err(|error| Failed::Refused(error.to_string()))?;
         }
     }

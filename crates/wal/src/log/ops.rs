@@ -10,7 +10,7 @@ use std::ops::Range;
 use samestep_replay_traits::Index;
 
 use crate::error::Failure;
-use crate::format::{BLOCK_BYTES, to_usize};
+use crate::format::{BLOCK_BYTES, to_u64, to_usize};
 use crate::id::{Lsn, SegmentId};
 use crate::log::Log;
 use crate::op::{DiskError, FileName, Op};
@@ -21,6 +21,7 @@ pub(super) enum Doing {
     WriteGroup {
         end: u64,
         next: Index,
+        chain: u32,
     },
     SyncGroup {
         end: u64,
@@ -151,10 +152,17 @@ impl Log {
     /// Next operation to perform, if any. None while one is out, and for ever once the log is poisoned.
     #[must_use]
     pub fn poll_op(&mut self) -> Option<Op> {
-        if self.doing.is_some() || self.poison.is_some() || self.duties.is_stalled {
+        if self.doing.is_some() || self.poison.is_some() {
             return None;
         }
-        let (doing, op) = if self.duties.are_pending() { self.next_duty() } else { self.next_work()? };
+        let (doing, op) = if self.duties.is_stalled {
+            // What is written can be made durable all the same, and somebody may wait for it.
+            self.next_sync()?
+        } else if self.duties.are_pending() {
+            self.next_duty()
+        } else {
+            self.next_work()?
+        };
         self.doing = Some(doing);
         Some(op)
     }
@@ -198,6 +206,25 @@ impl Log {
         self.check_poison()
     }
 
+    /// Whether something was asked for, or must be done, so that operations are to be performed.
+    pub fn wants_work(&self) -> bool {
+        let asked = self.flush_to.is_some() || self.sync_to.is_some() || self.requested.is_some();
+        let due = self.rotation.is_some() || self.duties.are_pending() && !self.duties.is_stalled;
+        self.doing.is_none() && self.poison.is_none() && (asked || due)
+    }
+
+    /// Whether the operation that is out writes records, or is their barrier.
+    pub fn is_committing(&self) -> bool {
+        matches!(self.doing, Some(Doing::WriteGroup { .. } | Doing::SyncGroup { .. }))
+    }
+
+    /// Poisons the log, unless it is poisoned: the driver broke down and cannot say in which state.
+    pub(crate) fn break_down(&mut self, reason: &'static str) {
+        let source = io::Error::other(reason).into();
+        self.doing = None;
+        self.poison.get_or_insert(DiskError { op: "go on", file: None, source });
+    }
+
     fn next_duty(&mut self) -> (Doing, Op) {
         let active = FileName::Segment(self.active.id);
         let duties = &mut self.duties;
@@ -233,19 +260,29 @@ impl Log {
     }
 
     fn next_work(&mut self) -> Option<(Doing, Op)> {
-        let file = FileName::Segment(self.active.id);
-        let wants_write = self.wants_flush || self.wants_sync;
-        if wants_write && !self.group.is_empty() {
-            let buf = std::mem::take(&mut self.group);
-            let doing = Doing::WriteGroup { end: self.active.end, next: self.next_index() };
+        if self.requested.is_some() {
+            self.sync_to = Some(self.active.end);
+        }
+        let write_to = self.flush_to.max(self.sync_to);
+        if write_to.is_some_and(|to| self.active.written < to) && !self.is_sync_due {
+            let file = FileName::Segment(self.active.id);
+            let buf = std::mem::replace(&mut self.group, std::mem::take(&mut self.spare_group));
+            self.undo.writing = Some(self.undo.steps.len());
+            let (end, next, chain) = (self.active.end, self.next_index(), self.active.chain);
+            let doing = Doing::WriteGroup { end, next, chain };
             return Some((doing, Op::WriteAt { file, offset: self.active.written, buf }));
         }
-        self.wants_flush = false;
-        if self.wants_sync && self.active.durable < self.active.written {
-            let doing = Doing::SyncGroup { end: self.active.written, next: self.active.written_next };
-            return Some((doing, Op::SyncData { file }));
+        self.flush_to = None;
+        if let Some(sync) = self.next_sync() {
+            return Some(sync);
         }
-        self.wants_sync = false;
+        self.sync_to = None;
+        if self.requested.is_some() || self.rotation.is_some() {
+            // What the last rotation left comes first, or it would pile up under load.
+            if let Some(op) = self.duties.chores.pop_front() {
+                return Some((Doing::Chore, op));
+            }
+        }
         if let Some(op) = self.next_rotation_op() {
             return Some((Doing::Rotate, op));
         }
@@ -258,20 +295,32 @@ impl Log {
         self.duties.chores.pop_front().map(|op| (Doing::Chore, op))
     }
 
+    /// The barrier for what is written, if one was asked for.
+    fn next_sync(&mut self) -> Option<(Doing, Op)> {
+        self.sync_to.filter(|&to| self.active.durable < to.min(self.active.written))?;
+        let doing = Doing::SyncGroup { end: self.active.written, next: self.active.written_next };
+        Some((doing, Op::SyncData { file: FileName::Segment(self.active.id) }))
+    }
+
     fn complete(&mut self, doing: Doing, op: Op) {
         let duties = &mut self.duties;
         match doing {
-            Doing::WriteGroup { end, next } => {
+            Doing::WriteGroup { end, next, chain } => {
                 self.active.written = end;
                 self.active.written_next = next;
-                self.undo.steps.clear();
+                self.active.written_chain = chain;
+                self.is_sync_due = self.sync_to.is_some_and(|to| self.active.durable < to);
+                let steps = self.undo.writing.take().expect("a group is being written");
+                self.undo.steps.drain(..steps);
+                self.undo.base = self.undo.open;
                 if let Op::WriteAt { mut buf, .. } = op {
                     // The buffer comes back to be filled again, so that appending allocates nothing.
                     buf.clear();
-                    self.group = buf;
+                    self.spare_group = buf;
                 }
             }
             Doing::SyncGroup { end, next } => {
+                self.is_sync_due = false;
                 self.active.durable = end;
                 self.active.durable_next = next.min(self.next_index());
             }
@@ -312,10 +361,12 @@ impl Log {
             self.poison = Some(cause.clone());
             return Failure::Poisoned(cause);
         }
-        self.wants_flush = false;
-        self.wants_sync = false;
+        self.flush_to = None;
+        self.sync_to = self.sync_to.map(|to| to.min(self.active.written));
         match doing {
-            Doing::WriteGroup { end, .. } => {
+            Doing::WriteGroup { .. } => {
+                let Op::WriteAt { buf, .. } = op else { panic!("a group is written by a write") };
+                let end = self.active.written + to_u64(buf.len());
                 self.duties.scrub = Some(Scrub::Write(self.active.written..end));
                 self.roll_back();
                 self.requested = None;

@@ -90,7 +90,7 @@ impl Log {
             first_index: self.active.view.first_index(),
             live_end: self.active.written_next,
             end: self.active.written,
-            end_chain: self.active.chain,
+            end_chain: self.active.written_chain,
             start_chain: self.active.prev_chain,
             truncates: self.active.view.truncates(),
         }

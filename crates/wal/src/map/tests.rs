@@ -29,7 +29,7 @@ fn payload(seed: u8, len: usize) -> Vec<u8> {
 
 /// A hundred entries in segments of seven, some with truncations.
 fn log(dir: &Path) -> Wal {
-    let (mut wal, _) = Wal::open(dir, options()).unwrap();
+    let (wal, _) = Wal::open(dir, options()).unwrap();
     for number in 1..=100_u8 {
         if number % 9 == 0 {
             wal.append(&payload(200, 50)).unwrap();

@@ -10,7 +10,7 @@ use crate::disk::Disk;
 use crate::entries::Entries;
 use crate::error::{FollowError, ReadError, SnapshotError};
 use crate::follow::Follow;
-use crate::log::Span;
+use crate::log::{Log, Span};
 use crate::op::{DiskError, FileName, Op};
 use crate::record::{Entry, EntryRef};
 use crate::scan::{CHUNK_BYTES, Part, Peek, Scan};
@@ -19,11 +19,14 @@ use crate::view::SnapshotMark;
 use crate::wal::Wal;
 
 impl Wal {
-    /// The segments that can be mapped, and where they are.
-    pub(crate) fn sealed_spans(&self) -> (Vec<Span>, &StdDisk) {
-        let mut spans = self.log.spans(self.log.live_first());
+    /// The segments that can be mapped, and a handle on where they are.
+    pub(crate) fn sealed_spans(&self) -> (Vec<Span>, StdDisk) {
+        let mut spans = {
+            let core = self.life.shared.lock();
+            core.log.spans(core.log.live_first())
+        };
         spans.retain(|span| !span.is_active);
-        (spans, &self.disk)
+        (spans, self.reads().disk.reader())
     }
 }
 
@@ -36,10 +39,12 @@ impl<D: Disk> Wal<D> {
     /// # Errors
     ///
     /// See [`ReadError`]: nothing is returned if the range is not wholly in the log, or one of its entries is damaged.
-    pub fn entries(&mut self, range: Range<Index>, bytes_max: u64) -> Result<Vec<Entry>, ReadError> {
-        self.flush_for_read()?;
-        let mut entries = Entries::new(&self.log, range, bytes_max)?;
-        let mut disk = self.disk.reader();
+    pub fn entries(&self, range: Range<Index>, bytes_max: u64) -> Result<Vec<Entry>, ReadError> {
+        let mut entries = {
+            let core = self.written(Log::has_unwritten)?;
+            Entries::new(&core.log, range, bytes_max)?
+        };
+        let mut disk = self.reads().disk.reader();
         loop {
             while let Some(op) = entries.cursor.seek()? {
                 perform(&mut entries.cursor, &mut disk, op)?;
@@ -54,7 +59,8 @@ impl<D: Disk> Wal<D> {
     ///
     /// It lends what is written, durable or not: compare with [`Self::durable_index`] where that matters.
     pub fn follow(&self, from: Index) -> Follower<D> {
-        Follower { follow: Follow::new(&self.log, from), disk: self.disk.reader() }
+        let follow = Follow::new(&self.life.shared.lock().log, from);
+        Follower { follow, disk: self.reads().disk.reader() }
     }
 
     /// Says that the caller has a snapshot that stands for all entries up to `index`, which must be in the log.
@@ -63,24 +69,19 @@ impl<D: Disk> Wal<D> {
     /// The last mark survives every rotation and prune; a truncation from `index` or below takes it back. Marking
     /// removes nothing: [`Self::prune_through`] does.
     ///
-    /// Durable on return under [`CommitPolicy::StrictSync`](crate::CommitPolicy::StrictSync), else after the next
-    /// [`Self::sync`].
+    /// When it is durable is a matter of [`CommitPolicy`](crate::CommitPolicy).
     ///
     /// # Errors
     ///
     /// See [`SnapshotError`].
-    pub fn mark_snapshot(&mut self, index: Index, aux: u64, bytes: &[u8]) -> Result<(), SnapshotError> {
+    pub fn mark_snapshot(&self, index: Index, aux: u64, bytes: &[u8]) -> Result<(), SnapshotError> {
         let mark = SnapshotMark { index, aux, payload: bytes.to_vec() };
-        while !self.log.stage_snapshot(&mark)? {
-            self.drive()?;
-        }
-        self.commit()?;
-        Ok(())
+        self.stage_alone(|log| log.stage_snapshot(&mark))
     }
 
     /// The last mark that was set, unless a truncation took it back.
-    pub fn snapshot(&self) -> Option<&SnapshotMark> {
-        self.log.snapshot()
+    pub fn snapshot(&self) -> Option<SnapshotMark> {
+        self.life.shared.lock().log.snapshot().cloned()
     }
 }
 
@@ -122,7 +123,9 @@ impl<D: Disk> Follower<D> {
     }
 
     fn seek(&mut self, wal: &Wal<D>) -> Result<(), FollowError> {
-        while let Some(mut op) = self.follow.seek(&wal.log)? {
+        loop {
+            let sought = self.follow.seek(&wal.life.shared.lock().log)?;
+            let Some(mut op) = sought else { break };
             if let Some(file) = in_memory(&self.disk, &op) {
                 self.follow.handle_memory(&op, file)?;
                 continue;

@@ -13,7 +13,7 @@ use crate::disk::Disk;
 use crate::error::ReadError;
 use crate::format::to_usize;
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader};
-use crate::log::Span;
+use crate::log::{Log, Span};
 use crate::record::EntryRef;
 use crate::wal::{Wal, reads};
 
@@ -29,19 +29,19 @@ impl<D: Disk + Send> Wal<D> {
     ///
     /// See [`ReadError`]: the first in the order of the log, after all entries before it were visited.
     pub fn replay_parallel<B>(
-        &mut self,
+        &self,
         from: Index,
         threads: NonZeroUsize,
         mut visit: impl FnMut(EntryRef<'_>) -> ControlFlow<B>,
     ) -> Result<ControlFlow<B>, ReadError> {
-        self.flush_for_read()?;
-        let spans = self.log.spans(from);
+        let spans = self.written(Log::has_unwritten)?.log.spans(from);
+        let files = self.reads().disk.reader();
         let pool = Pool::new(spans.len(), threads.get().saturating_mul(BYTES_AHEAD_PER_THREAD));
         std::thread::scope(|scope| {
             // However the visit ends, by a panic too, the threads learn of it and end.
             let _stop = StopOnDrop(&pool);
             for _ in 0..threads.get().min(spans.len()) {
-                let (pool, spans, disk) = (&pool, &spans, self.disk.reader());
+                let (pool, spans, disk) = (&pool, &spans, files.reader());
                 scope.spawn(move || pool.work(spans, disk));
             }
             for number in 0..spans.len() {

@@ -191,7 +191,7 @@ fn damage_names_the_record() {
 fn rot_in_an_older_segment_is_found_when_it_is_read() {
     let (mut image, _) = log(true);
     image.get_mut(&name(1)).unwrap()[4096 + 41] ^= 1;
-    let (mut wal, _) = Wal::open_on(SimDisk::from_image(&image), defaults()).unwrap();
+    let (wal, _) = Wal::open_on(SimDisk::from_image(&image), defaults()).unwrap();
     let Err(ReadError::Corrupt(damage)) = wal.read(Index::new(1)) else { panic!("rot must be noticed") };
     assert_eq!(damage.identity, Some((Index::new(1), 1)));
     wal.read(Index::new(2)).unwrap();
@@ -343,7 +343,7 @@ fn a_frame_out_of_its_chain_is_refused() {
     // An older one: the chain is checked when it is read.
     let mut older = image;
     forge_predecessor(&mut older, 1, 4096);
-    let (mut wal, _) = Wal::open_on(SimDisk::from_image(&older), defaults()).unwrap();
+    let (wal, _) = Wal::open_on(SimDisk::from_image(&older), defaults()).unwrap();
     let error = wal.reader(Index::new(1)).unwrap().next_entry().unwrap_err();
     let ReadError::Corrupt(damage) = error else { panic!("a broken chain must be refused") };
     assert_eq!((damage.kind, damage.offset), (DamageKind::Chain, 4096));
@@ -405,7 +405,7 @@ fn an_unexplained_tail_is_refused_unless_evidence_decides() {
 #[test]
 fn a_flipped_bit_beside_a_zero_sector_is_refused() {
     let disk = SimDisk::from_image(&Image::new());
-    let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, None)).unwrap();
+    let (wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, None)).unwrap();
     let mut payload = vec![0; 1500];
     payload[..40].fill(0xa7);
     wal.append(&payload).unwrap();

@@ -8,10 +8,9 @@
 //!
 //! Failures can be injected at a counted operation.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use samestep_wal::{Disk, FileName, Op};
 
@@ -20,7 +19,25 @@ pub(crate) type Image = BTreeMap<String, Vec<u8>>;
 
 /// A handle on a model disk. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SimDisk(pub(crate) Rc<RefCell<State>>);
+pub(crate) struct SimDisk(pub(crate) Shared);
+
+/// A state that threads share.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shared(Arc<Mutex<State>>);
+
+impl Shared {
+    pub(crate) fn new(state: State) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    pub(crate) fn borrow(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub(crate) fn borrow_mut(&self) -> MutexGuard<'_, State> {
+        self.borrow()
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -93,7 +110,7 @@ impl SimDisk {
             state.inodes.push(inode);
         }
         state.durable = state.seen.clone();
-        Self(Rc::new(RefCell::new(state)))
+        Self(Shared::new(state))
     }
 
     /// What a reader of the directory sees now.

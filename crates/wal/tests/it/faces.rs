@@ -1,11 +1,12 @@
 //! The asynchronous face does what the blocking one does, byte for byte.
 
 use std::path::Path;
+use std::time::Duration;
 
 use samestep_memory_providers::MemoryWorld;
 use samestep_provider_traits::{File, OpenOptions, Providers, StorageProvider};
 use samestep_wal::sans_io::{Failure, Opening, StageError};
-use samestep_wal::{AppendError, AsyncWal, Disk, Index, OpenOutcome, StateRecord, Wal};
+use samestep_wal::{AppendError, AsyncWal, CommitPolicy, Disk, Index, OpenOutcome, StateRecord, Wal};
 
 use crate::disk::{Image, SimDisk};
 
@@ -32,7 +33,7 @@ fn both_faces_leave_the_same_bytes() {
     let mut options = crate::public::small();
     options.force_rotate_every = Some(3);
     let disk = SimDisk::from_image(&Image::new());
-    let (mut wal, _) = Wal::open_on(disk.clone(), options.clone()).unwrap();
+    let (wal, _) = Wal::open_on(disk.clone(), options.clone()).unwrap();
     for seed in 0..10 {
         wal.append(&[seed; 9]).unwrap();
         wal.put_state(1, &state(seed)).unwrap();
@@ -78,6 +79,26 @@ fn the_asynchronous_face_survives_a_power_cut() {
         let mut reader = wal.reader(Index::new(2)).await.unwrap();
         assert_eq!(reader.next_entry().await.unwrap().unwrap().payload, [2; 9]);
         assert_eq!(wal.read(Index::new(3)).await.unwrap().payload[..], [3; 9]);
+        wal.close().await.unwrap();
+    });
+}
+
+/// The asynchronous face has no clock: its interval is kept by whoever tells it the time.
+#[test]
+fn an_interval_is_kept_by_ticks() {
+    let mut options = crate::public::small();
+    options.commit = CommitPolicy::Interval(Duration::from_millis(10));
+    MemoryWorld::new(1).block_on(|providers| async move {
+        let (mut wal, _) = AsyncWal::open(providers.storage().clone(), "a/log", options).await.unwrap();
+        let at = Duration::from_millis;
+        assert_eq!(wal.tick(at(5)).await.unwrap(), None, "nothing waits");
+        wal.append(b"a").await.unwrap();
+        assert_eq!(wal.tick(at(6)).await.unwrap(), Some(at(16)));
+        wal.append(b"b").await.unwrap();
+        assert_eq!(wal.tick(at(15)).await.unwrap(), Some(at(16)));
+        assert_eq!(wal.durable_index(), None);
+        assert_eq!(wal.tick(at(16)).await.unwrap(), None);
+        assert_eq!(wal.durable_index(), Some(Index::new(2)));
         wal.close().await.unwrap();
     });
 }

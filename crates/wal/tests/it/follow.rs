@@ -35,7 +35,7 @@ fn drain(follower: &mut Follower<SimDisk>, wal: &Wal<SimDisk>) -> String {
 #[test]
 fn a_follower_continues_as_the_log_grows_and_rotates() {
     for every in [None, Some(1), Some(3)] {
-        let mut wal = open(CommitPolicy::StrictSync, every);
+        let wal = open(CommitPolicy::StrictSync, every);
         let mut follower = wal.follow(index(1));
         let mut late = wal.follow(index(9));
         assert_eq!(drain(&mut follower, &wal), "");
@@ -61,7 +61,7 @@ fn a_follower_continues_as_the_log_grows_and_rotates() {
 /// What is only in the process's buffer comes when it is written.
 #[test]
 fn a_follower_sees_what_is_written() {
-    let mut wal = open(CommitPolicy::NoSync, None);
+    let wal = open(CommitPolicy::NoSync, None);
     let mut follower = wal.follow(index(1));
     wal.append("a").unwrap();
     assert_eq!(drain(&mut follower, &wal), "");
@@ -85,7 +85,7 @@ fn a_follower_sees_what_is_written() {
 #[test]
 fn a_follower_learns_that_what_it_lent_was_truncated() {
     for every in [None, Some(2)] {
-        let mut wal = open(CommitPolicy::StrictSync, every);
+        let wal = open(CommitPolicy::StrictSync, every);
         for letter in ["a", "b", "c", "d", "e"] {
             wal.append(letter).unwrap();
         }
@@ -117,7 +117,7 @@ fn a_follower_learns_that_what_it_lent_was_truncated() {
 
 #[test]
 fn a_follower_that_is_overtaken_by_a_prune_is_told() {
-    let mut wal = open(CommitPolicy::StrictSync, Some(2));
+    let wal = open(CommitPolicy::StrictSync, Some(2));
     for letter in ["a", "b", "c", "d", "e"] {
         wal.append(letter).unwrap();
     }

@@ -21,7 +21,7 @@ fn dump(label: &str, bytes: &[u8]) -> String {
 #[test]
 fn the_example_of_the_format_page_is_what_is_written() {
     let disk = SimDisk::from_image(&Image::new());
-    let (mut wal, _) = Wal::open_on(disk.clone(), crate::public::small()).unwrap();
+    let (wal, _) = Wal::open_on(disk.clone(), crate::public::small()).unwrap();
     wal.append(Prepared::new(b"a").with_aux(3)).unwrap();
     wal.put_state(1, &StateRecord { index: Index::new(2), aux: 5, payload: b"vote".to_vec() }).unwrap();
     wal.append_batch(&["bc".into(), "d".into()]).unwrap();

@@ -14,3 +14,5 @@ mod random;
 mod reads;
 mod replay;
 mod snapshot;
+mod threads;
+mod tickets;

@@ -70,14 +70,14 @@ fn folder_digest(dir: &Path) -> String {
 #[test]
 fn what_is_appended_is_read_again_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut wal, report) = Wal::open(dir.path(), small()).unwrap();
+    let (wal, report) = Wal::open(dir.path(), small()).unwrap();
     assert_eq!(report.outcome, OpenOutcome::Created);
     assert_eq!(wal.append(b"a").unwrap(), index(1));
     assert_eq!(wal.append_batch(&["b".into(), Prepared::new(b"c").with_aux(9)]).unwrap(), index(2));
     wal.put_state(1, &state(3, b"vote")).unwrap();
     assert_eq!(wal.durable_index(), Some(index(3)));
     wal.close().unwrap();
-    let (mut wal, report) = Wal::open(dir.path(), Options::default()).unwrap();
+    let (wal, report) = Wal::open(dir.path(), Options::default()).unwrap();
     assert_eq!((report.outcome, report.next_index), (OpenOutcome::Clean, index(4)));
     contract::replay_source(
         wal.reader(index(1)).unwrap(),
@@ -91,11 +91,11 @@ fn what_is_appended_is_read_again_after_reopening() {
 #[test]
 fn a_dropped_log_recovers_into_a_new_segment() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut wal, _) = Wal::open(dir.path(), small()).unwrap();
+    let (wal, _) = Wal::open(dir.path(), small()).unwrap();
     wal.append(b"a").unwrap();
     wal.append(b"b").unwrap();
     drop(wal);
-    let (mut wal, report) = Wal::open(dir.path(), small()).unwrap();
+    let (wal, report) = Wal::open(dir.path(), small()).unwrap();
     assert_eq!((report.outcome, report.rehomed_entries), (OpenOutcome::Recovered, 1));
     assert_eq!(wal.append(b"c").unwrap(), index(3));
     contract::replay_source(wal.reader(index(2)).unwrap(), &[(index(2), b"b"), (index(3), b"c")]);
@@ -145,7 +145,7 @@ fn prune_gives_sevendb_lines() {
 fn reopen_and_continue_gives_sevendb_lines() {
     let dir = tempfile::tempdir().unwrap();
     for session in 0..2_u8 {
-        let (mut wal, _) = Wal::open(dir.path(), rotating(3)).unwrap();
+        let (wal, _) = Wal::open(dir.path(), rotating(3)).unwrap();
         for i in 1..=6_u8 {
             let i = 6 * session + i;
             wal.append(Prepared::new(&[0x11, i]).with_aux(2).with_index(index(i.into()))).unwrap();
@@ -164,7 +164,7 @@ fn equal_scripts_leave_byte_identical_folders() {
         .map(|_| {
             let dir = tempfile::tempdir().unwrap();
             for _ in 0..2 {
-                let (mut wal, _) = Wal::open(dir.path(), rotating(4)).unwrap();
+                let (wal, _) = Wal::open(dir.path(), rotating(4)).unwrap();
                 for i in 0..9_u8 {
                     wal.append(&[i; 3]).unwrap();
                     wal.put_state(u16::from(i) % 3, &state(1, &[i])).unwrap();
@@ -184,7 +184,7 @@ fn equal_scripts_leave_byte_identical_folders() {
 #[test]
 fn opening_and_closing_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut wal, _) = Wal::open(dir.path(), small()).unwrap();
+    let (wal, _) = Wal::open(dir.path(), small()).unwrap();
     wal.append(b"a").unwrap();
     wal.close().unwrap();
     let before = folder_digest(dir.path());
@@ -219,7 +219,7 @@ fn bad_calls_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = small();
     options.record_bytes_max = 10;
-    let (mut wal, _) = Wal::open(dir.path(), options).unwrap();
+    let (wal, _) = Wal::open(dir.path(), options).unwrap();
     wal.append(b"a").unwrap();
     assert!(matches!(wal.append(&[0; 11]), Err(AppendError::TooLarge { bytes: 11, bytes_max: 10 })));
     assert!(matches!(wal.append_batch(&[]), Err(AppendError::EmptyBatch)));
@@ -233,14 +233,14 @@ fn bad_calls_change_nothing() {
 #[test]
 fn a_record_larger_than_a_segment_gets_one_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut wal, _) = Wal::open(dir.path(), small()).unwrap();
+    let (wal, _) = Wal::open(dir.path(), small()).unwrap();
     let large = vec![0xa5; 3 << 20];
     wal.append(b"a").unwrap();
     wal.append(&large).unwrap();
     wal.append(b"c").unwrap();
     assert_eq!(wal.segment_count(), 3);
     drop(wal);
-    let (mut wal, _) = Wal::open(dir.path(), small()).unwrap();
+    let (wal, _) = Wal::open(dir.path(), small()).unwrap();
     assert_eq!(wal.read(index(2)).unwrap().payload, large);
     let mut reader = wal.reader(index(2)).unwrap();
     assert_eq!(reader.next_entry().unwrap().unwrap().payload, large);
@@ -251,7 +251,7 @@ fn unsynced_records_are_read_and_become_durable_with_sync() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = small();
     options.commit = CommitPolicy::NoSync;
-    let (mut wal, _) = Wal::open(dir.path(), options).unwrap();
+    let (wal, _) = Wal::open(dir.path(), options).unwrap();
     wal.append(b"a").unwrap();
     assert_eq!((wal.durable_index(), wal.last_index()), (None, Some(index(1))));
     assert_eq!(wal.read(index(1)).unwrap().payload[..], *b"a");

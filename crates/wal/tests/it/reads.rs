@@ -15,7 +15,7 @@ fn log(truncates: bool) -> SimDisk {
     let disk = SimDisk::from_image(&Image::new());
     let mut options = options(CommitPolicy::StrictSync, None);
     options.segment_bytes = 32 << 10;
-    let (mut wal, _) = Wal::open_on(disk.clone(), options).unwrap();
+    let (wal, _) = Wal::open_on(disk.clone(), options).unwrap();
     for number in 1..=30_u8 {
         if truncates && number % 5 == 4 {
             wal.append(&payload(200, 500)).unwrap();
@@ -54,7 +54,7 @@ fn reads(disk: &SimDisk) -> Vec<(FileName, u64, usize)> {
 fn a_seek_reads_the_sidecar_and_not_the_segment_before_it() {
     let (idx, seg) = (FileName::Sidecar(SegmentId::new(3)), FileName::Segment(SegmentId::new(3)));
     let disk = log(false);
-    let mut wal = open(&disk);
+    let wal = open(&disk);
     let frame = 4096 + 3 * 544;
     let entry = wal.read(index(14)).unwrap();
     assert_eq!(entry.payload, payload(14, 500));
@@ -64,7 +64,7 @@ fn a_seek_reads_the_sidecar_and_not_the_segment_before_it() {
     assert_eq!(reads(&disk), [(idx, 64 + 3 * 4, 4), (seg, frame, 2 * 544)], "a reader");
     // With truncations the sidecar is read and checked whole, for it alone says which entries are dead.
     let disk = log(true);
-    let mut wal = open(&disk);
+    let wal = open(&disk);
     let mut reader = wal.reader(index(14)).unwrap();
     assert_eq!(reader.next_entry().unwrap().unwrap().payload, payload(14, 500));
     let seen = reads(&disk);
@@ -77,7 +77,7 @@ fn a_seek_reads_the_sidecar_and_not_the_segment_before_it() {
 #[test]
 fn a_seek_in_the_newest_segment_reads_where_the_entry_stands() {
     let disk = SimDisk::from_image(&Image::new());
-    let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, None)).unwrap();
+    let (wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, None)).unwrap();
     for number in 1..=5 {
         wal.append(&payload(number, 100)).unwrap();
     }
@@ -115,7 +115,7 @@ fn a_broken_sidecar_changes_nothing_that_is_read() {
                 Some(bytes) => drop(image.insert(sidecar(3), bytes)),
                 None => drop(image.remove(&sidecar(3))),
             }
-            let mut wal = open(&SimDisk::from_image(&image));
+            let wal = open(&SimDisk::from_image(&image));
             for number in 11..=15 {
                 let expected = payload(u8::try_from(number).unwrap(), 500);
                 assert_eq!(wal.read(index(number)).unwrap().payload, expected, "{what}: {number}");
@@ -133,8 +133,8 @@ fn a_broken_sidecar_changes_nothing_that_is_read() {
 
 #[test]
 fn ranges_end_where_asked_or_at_the_limit() {
-    let mut wal = open(&log(true));
-    let mut check = |lo: u64, hi: u64, bytes_max: u64, expected: std::ops::Range<u64>| {
+    let wal = open(&log(true));
+    let check = |lo: u64, hi: u64, bytes_max: u64, expected: std::ops::Range<u64>| {
         let found = wal.entries(index(lo)..index(hi), bytes_max).unwrap();
         let indices: Vec<u64> = found.iter().map(|entry| entry.index.get()).collect();
         assert_eq!(indices, expected.collect::<Vec<u64>>(), "{lo}..{hi} up to {bytes_max}");
@@ -161,7 +161,7 @@ fn ranges_end_where_asked_or_at_the_limit() {
 /// Payloads out of one chunk share it, and live longer than the reader and the log.
 #[test]
 fn owned_payloads_are_slices_of_one_chunk() {
-    let mut wal = open(&log(false));
+    let wal = open(&log(false));
     let mut reader = wal.reader(index(1)).unwrap();
     let mut kept: Vec<Bytes> = Vec::new();
     while let Some(entry) = reader.next_bytes().unwrap() {

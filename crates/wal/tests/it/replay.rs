@@ -26,7 +26,7 @@ fn opened() -> Options {
 
 /// A hundred entries in segments of seven, some with truncations.
 fn log(dir: &Path) -> Wal {
-    let (mut wal, _) = Wal::open(dir, opened()).unwrap();
+    let (wal, _) = Wal::open(dir, opened()).unwrap();
     for number in 1..=100_u8 {
         if number % 9 == 0 {
             wal.append(&payload(200, 50)).unwrap();
@@ -81,7 +81,7 @@ fn threads_deliver_what_a_reader_lends() {
 #[test]
 fn a_visitor_that_breaks_ends_the_replay() {
     let folder = tempfile::tempdir().unwrap();
-    let mut wal = log(&folder.path().join("log"));
+    let wal = log(&folder.path().join("log"));
     let mut count = 0;
     let ended = wal.replay_parallel(index(1), NonZeroUsize::new(3).unwrap(), |entry| {
         count += 1;
@@ -94,7 +94,7 @@ fn a_visitor_that_breaks_ends_the_replay() {
 #[test]
 fn a_visitor_that_panics_ends_the_replay() {
     let folder = tempfile::tempdir().unwrap();
-    let mut wal = log(&folder.path().join("log"));
+    let wal = log(&folder.path().join("log"));
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         wal.replay_parallel(index(1), NonZeroUsize::new(3).unwrap(), |_| -> ControlFlow<()> {
             panic!("by the visitor")

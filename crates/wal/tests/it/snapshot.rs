@@ -17,15 +17,15 @@ fn six() -> (SimDisk, Wal<SimDisk>) {
 
 fn six_in(every: Option<u32>) -> (SimDisk, Wal<SimDisk>) {
     let disk = SimDisk::from_image(&Image::new());
-    let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, every)).unwrap();
+    let (wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, every)).unwrap();
     for number in 1..=6_u8 {
         wal.append(&[number]).unwrap();
     }
     (disk, wal)
 }
 
-fn marked(wal: &Wal<SimDisk>) -> Option<(u64, u64, &[u8])> {
-    wal.snapshot().map(|mark| (mark.index.get(), mark.aux, &mark.payload[..]))
+fn marked(wal: &Wal<SimDisk>) -> Option<(u64, u64, Vec<u8>)> {
+    wal.snapshot().map(|mark| (mark.index.get(), mark.aux, mark.payload))
 }
 
 fn reopened(wal: Wal<SimDisk>, disk: &SimDisk, ends: Ends) -> Wal<SimDisk> {
@@ -48,7 +48,7 @@ enum Ends {
 #[test]
 fn the_last_mark_survives_rotations_prunes_and_openings() {
     for ends in [Ends::Closed, Ends::Crashed] {
-        let (disk, mut wal) = six();
+        let (disk, wal) = six();
         assert_eq!(wal.snapshot(), None);
         wal.mark_snapshot(index(2), 7, b"old").unwrap();
         wal.mark_snapshot(index(4), 8, b"four").unwrap();
@@ -56,21 +56,21 @@ fn the_last_mark_survives_rotations_prunes_and_openings() {
         for number in 7..=12_u8 {
             wal.append(&[number]).unwrap();
         }
-        assert_eq!(marked(&wal), Some((4, 8, &b"four"[..])));
-        let mut wal = reopened(wal, &disk, ends);
-        assert_eq!(marked(&wal), Some((4, 8, &b"four"[..])), "{ends:?}");
+        assert_eq!(marked(&wal), Some((4, 8, b"four".to_vec())));
+        let wal = reopened(wal, &disk, ends);
+        assert_eq!(marked(&wal), Some((4, 8, b"four".to_vec())), "{ends:?}");
         wal.rotate().unwrap();
         wal.append("13").unwrap();
         wal.prune_through(index(13)).unwrap();
         let wal = reopened(wal, &disk, ends);
-        assert_eq!(marked(&wal), Some((4, 8, &b"four"[..])), "{ends:?}, with every older segment gone");
+        assert_eq!(marked(&wal), Some((4, 8, b"four".to_vec())), "{ends:?}, with every older segment gone");
         assert_eq!(wal.segment_count(), 1);
     }
 }
 
 #[test]
 fn only_an_entry_in_the_log_can_be_marked() {
-    let (_, mut wal) = six();
+    let (_, wal) = six();
     wal.mark_snapshot(index(3), 0, b"").unwrap();
     wal.prune_through(index(2)).unwrap();
     for number in [0, 2, 7, u64::MAX] {
@@ -80,7 +80,7 @@ fn only_an_entry_in_the_log_can_be_marked() {
     }
     let error = wal.mark_snapshot(index(5), 0, &vec![0; (64 << 10) + 1]).unwrap_err();
     assert!(matches!(error, SnapshotError::TooLarge { bytes: 65_537, bytes_max: 65_536 }), "{error}");
-    assert_eq!(marked(&wal), Some((3, 0, &b""[..])), "the mark that was there stays");
+    assert_eq!(marked(&wal), Some((3, 0, vec![])), "the mark that was there stays");
 }
 
 /// In the newest segment, and below it; closed and crashed.
@@ -89,18 +89,18 @@ fn a_truncation_that_reaches_a_mark_takes_it_back() {
     for ends in [Ends::Closed, Ends::Crashed] {
         for (mark, from, stays) in [(6, 6, false), (5, 6, true), (4, 3, false), (3, 4, true), (6, 1, false)] {
             for every in [None, Some(2)] {
-                let (disk, mut wal) = six_in(every);
+                let (disk, wal) = six_in(every);
                 wal.mark_snapshot(index(mark), 1, b"m").unwrap();
                 wal.truncate_suffix(index(from)).unwrap();
                 let expected =
                     stays.then(|| SnapshotMark { index: index(mark), aux: 1, payload: b"m".to_vec() });
-                assert_eq!(wal.snapshot(), expected.as_ref(), "{mark} from {from}");
+                assert_eq!(wal.snapshot(), expected, "{mark} from {from}");
                 // Entries of another history at the same indices do not bring it back.
                 for number in from..=7 {
                     wal.append(&number.to_le_bytes()).unwrap();
                 }
                 let wal = reopened(wal, &disk, ends);
-                assert_eq!(wal.snapshot(), expected.as_ref(), "{mark} from {from}, {ends:?}, {every:?}");
+                assert_eq!(wal.snapshot(), expected, "{mark} from {from}, {ends:?}, {every:?}");
             }
         }
     }

@@ -14,7 +14,7 @@ fn log(is_closed: bool) -> (tempfile::TempDir, PathBuf) {
     let dir = folder.path().join("log");
     let mut options = crate::public::small();
     options.force_rotate_every = Some(4);
-    let (mut wal, _) = Wal::open(&dir, options).unwrap();
+    let (wal, _) = Wal::open(&dir, options).unwrap();
     for number in 1..=4 {
         wal.append(format!("entry {number}").as_bytes()).unwrap();
     }
@@ -532,7 +532,7 @@ fn damaged_bounds_and_caches_are_warnings() {
 fn a_log_in_use_can_be_looked_at_and_not_repaired() {
     let _alone = crate::alone();
     let (_folder, dir) = log(true);
-    let (mut wal, _) = Wal::open(&dir, Options::default()).unwrap();
+    let (wal, _) = Wal::open(&dir, Options::default()).unwrap();
     wal.append(b"entry 13").unwrap();
     look(
         &dir,
@@ -563,7 +563,7 @@ fn a_log_in_use_can_be_looked_at_and_not_repaired() {
     "#]],
     );
     wal.close().unwrap();
-    let mut copy = Wal::open(dir.with_file_name("copy"), Options::default()).unwrap().0;
+    let copy = Wal::open(dir.with_file_name("copy"), Options::default()).unwrap().0;
     // The entry that nothing proved yet is not in the copy; all before it are.
     assert_eq!((copy.first_index(), copy.last_index()), (Some(Index::new(5)), Some(Index::new(12))));
     assert_eq!(copy.read(Index::new(12)).unwrap().payload[..], b"entry 12"[..]);
@@ -592,7 +592,7 @@ fn an_export_is_consistent() {
     );
     let copy = dir.with_file_name("copy");
     assert!(run(&copy, &["verify", "copy"]).starts_with("exit 0"));
-    let (mut wal, report) = Wal::open(&copy, Options::default()).unwrap();
+    let (wal, report) = Wal::open(&copy, Options::default()).unwrap();
     assert_eq!(report.outcome, samestep_wal::OpenOutcome::Clean);
     assert_eq!((wal.first_index(), wal.last_index()), (Some(Index::new(5)), Some(Index::new(12))));
     assert_eq!(wal.state(1).unwrap().payload, b"vote");
@@ -612,7 +612,7 @@ fn a_log_in_motion_is_never_called_damaged() {
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let (mut wal, _) = Wal::open(&dir, options).unwrap();
+            let (wal, _) = Wal::open(&dir, options).unwrap();
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 let last = wal.append(&[0x77; 300]).unwrap();
                 if last.get().is_multiple_of(200) {

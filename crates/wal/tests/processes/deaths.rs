@@ -64,7 +64,7 @@ fn child() {
         return;
     };
     let disk = Mortal { disk: StdDisk::new(dir), steps_left: steps.parse().unwrap() };
-    let (mut wal, _) = Wal::open_on(disk, options()).unwrap();
+    let (wal, _) = Wal::open_on(disk, options()).unwrap();
     let mut out = io::stdout().lock();
     for round in 0..200_u64 {
         let next = wal.next_index().get();
@@ -143,7 +143,7 @@ fn check(dir: &Path, acked: &Acked, lose: impl FnOnce(&Path)) -> Result<(), Stri
         }
     }
     lose(&copy);
-    let (mut wal, _) = Wal::open(&copy, options()).map_err(|error| error.to_string())?;
+    let (wal, _) = Wal::open(&copy, options()).map_err(|error| error.to_string())?;
     let first = wal.first_index().unwrap_or(wal.next_index()).get();
     if first > acked.pruned.max(1) {
         return Err(format!("entries below {first} are gone, and only those below {} pruned", acked.pruned));
@@ -218,7 +218,7 @@ fn a_lost_write_is_noticed() {
     let noticed = check(&dir, &acked, |copy| {
         // As if nothing of the log but an empty one had reached the disk.
         fs::remove_dir_all(copy).unwrap();
-        let (mut wal, _) = Wal::open(copy, options()).unwrap();
+        let (wal, _) = Wal::open(copy, options()).unwrap();
         for index in 1..acked.entries.len() as u64 {
             wal.append(&payload(index)).unwrap();
         }

@@ -1,0 +1,129 @@
+//! The background thread of the blocking face: for waits that have no thread, and for the clock.
+//!
+//! There is none until it is needed: under [`CommitPolicy::Interval`](crate::CommitPolicy::Interval) from opening
+//! on, else from the first time that a [`Ticket`](crate::Ticket) is awaited as a future. It ends, and is waited
+//! for, when the log is closed or the last handle on it goes.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crate::commit::Shared;
+use crate::disk::Disk;
+use crate::error::{Failure, ReadError};
+use crate::id::SegmentId;
+use crate::log::Log;
+use crate::op::{DiskError, FileName, Op};
+use crate::view::SegmentView;
+
+/// What all handles own together. The background thread does not own it, so it ends with the last of them.
+#[derive(Debug)]
+pub(crate) struct Life<D: Disk> {
+    pub(crate) shared: Arc<Shared<D>>,
+    pub(crate) reads: Mutex<ReadSide<D>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Files of their own for reading, so that a read never waits for a barrier.
+#[derive(Debug)]
+pub(crate) struct ReadSide<D> {
+    pub(crate) disk: D,
+    /// The newest segment, if it is open here.
+    pub(crate) active: Option<SegmentId>,
+    /// The last sealed segment that was read from by index.
+    pub(crate) cached: Option<(SegmentId, SegmentView)>,
+}
+
+impl<D: Disk> Life<D> {
+    pub(crate) fn new(log: Log, disk: D, recoveries: u64) -> Self {
+        let reads = ReadSide { disk: disk.reader(), active: None, cached: None };
+        let shared = Arc::new(Shared::new(log, disk, recoveries));
+        Self { shared, reads: Mutex::new(reads), thread: Mutex::new(None) }
+    }
+
+    /// Ends the background thread, if there is one, and waits for it.
+    pub(crate) fn stop_background(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return };
+        self.shared.stop_background();
+        // The last handle may go in a waker that the thread itself wakes. It ends then all the same.
+        if !is_current(&thread) {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl<D: Disk> ReadSide<D> {
+    /// Has the newest segment's file open here before it is read from, and closes the one before it.
+    pub(crate) fn follow(&mut self, segment: SegmentId, active: SegmentId) -> Result<(), ReadError> {
+        if let Some(old) = self.active.take_if(|open| *open != active) {
+            let _closed = self.disk.perform(&mut Op::Close { file: FileName::Segment(old) });
+        }
+        if segment == active && self.active.is_none() {
+            let mut op = Op::Open { file: FileName::Segment(active) };
+            let outcome = self.disk.perform(&mut op);
+            outcome.map_err(|error| ReadError::Disk(DiskError::new(&op, error)))?;
+            self.active = Some(active);
+        }
+        Ok(())
+    }
+}
+
+impl<D: Disk + Send + 'static> Life<D> {
+    /// Starts the background thread unless it runs.
+    pub(crate) fn start_background(&self) -> io::Result<()> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.is_none() {
+            let shared = Arc::clone(&self.shared);
+            *thread = Some(spawn(move || run(&shared))?);
+        }
+        Ok(())
+    }
+}
+
+impl<D: Disk> Drop for Life<D> {
+    fn drop(&mut self) {
+        self.stop_background();
+    }
+}
+
+fn run<D: Disk>(shared: &Shared<D>) {
+    let mut core = shared.lock();
+    while !core.background.must_stop {
+        let is_due = match core.log.handle_tick(shared.clock.now()) {
+            Ok(Some(deadline)) if !core.background.is_kicked => {
+                core = shared.sleep_in_background(core, Some(deadline));
+                continue;
+            }
+            Ok(_) => core.log.wants_work(),
+            Err(_) => false,
+        };
+        if !is_due {
+            core.background.is_kicked = false;
+            core = shared.sleep_in_background(core, None);
+        } else if core.is_led() || core.has_candidates() {
+            // Who waits was told already, and passes the work on if there is any left.
+            core = shared.wait_for_turn(core);
+        } else {
+            core.background.is_kicked = false;
+            let (next, result) = shared.lead_once(core);
+            core = next;
+            if let (Err(failure @ Failure::NoSpace(_)), false) =
+                (result, shared.policy.is_durable_on_return())
+            {
+                core.loss = Some(failure);
+            }
+        }
+    }
+    shared.pass(core);
+}
+
+#[expect(clippy::disallowed_methods, reason = "only to know oneself: nothing depends on which thread it is")]
+fn is_current(thread: &JoinHandle<()>) -> bool {
+    thread.thread().id() == thread::current().id()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the blocking face is a driver, and this its one thread")]
+fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("samestep-wal".to_owned()).spawn(run)
+}
