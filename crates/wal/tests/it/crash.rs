@@ -4,6 +4,9 @@
 //! prefix of the calls had made, at least all that were acknowledged, and a second opening agrees. Then the same
 //! again from there: the recovery itself is cut short, and so are appends after it.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use samestep_wal::{CommitPolicy, Disk, Op, OpenError, Options, TailModel, Wal};
 
 use crate::disk::{Image, SimDisk, State, Tear, crash_images};
@@ -64,7 +67,16 @@ pub(crate) struct Sweep {
 
 impl Sweep {
     fn new(options: Options, tear: Tear) -> Self {
-        Self { options, tear, limits: [96, 12], cycles: 2, every: 41, images: 0, ambiguous: 0, recovered: 0 }
+        Self {
+            options,
+            tear,
+            limits: [LIMIT, 12],
+            cycles: 3,
+            every: 67,
+            images: 0,
+            ambiguous: 0,
+            recovered: 0,
+        }
     }
 
     fn run(&mut self, calls: &[Call]) {
@@ -90,9 +102,15 @@ impl Sweep {
             let images = crash_images(&disk.0.borrow(), self.tear, self.limits[depth.min(1)]);
             for image in images {
                 self.images += 1;
-                let Some(found) = self.check(&image, &allowed, count) else { continue };
+                let told = Told { trace: &recording.trace[..count], seen: &disk.image(), image: &image };
+                let Some(found) = self.check(&image, &allowed, &told) else { continue };
                 if depth + 1 < self.cycles && self.images.is_multiple_of(self.every) {
-                    let more = [Call::Append { seed: 77, len: 21 }, Call::State { slot: 5, seed: 78 }];
+                    let seed = 77 + u8::try_from(depth).unwrap();
+                    let more = [
+                        Call::Append { seed, len: 21 },
+                        Call::State { slot: 5, seed: seed + 1 },
+                        Call::Prune { front: 1 },
+                    ];
                     self.cycle(&image, &[found], &more, depth + 1);
                 }
             }
@@ -107,7 +125,7 @@ impl Sweep {
     }
 
     /// Opens `image` twice and checks that it holds one of `allowed`, which is returned.
-    fn check(&mut self, image: &Image, allowed: &[Model], count: usize) -> Option<Model> {
+    fn check(&mut self, image: &Image, allowed: &[Model], told: &Told<'_>) -> Option<Model> {
         let disk = SimDisk::from_image(image);
         let (mut wal, report) = match Wal::open_on(disk.clone(), self.options.clone()) {
             Ok(opened) => opened,
@@ -117,13 +135,10 @@ impl Sweep {
                 self.ambiguous += 1;
                 return None;
             }
-            Err(error) => panic!("after {count} operations: {error}"),
+            Err(error) => panic!("{error}\n{told}"),
         };
         let found = contents(&mut wal, ByIndex::No).unwrap();
-        assert!(
-            allowed.contains(&found),
-            "after {count} operations: {found:#?}\nallowed: {allowed:#?}\n{report:?}"
-        );
+        assert!(allowed.contains(&found), "{found:#?}\nallowed: {allowed:#?}\n{report:?}\n{told}");
         self.recovered += usize::from(report.outcome == samestep_wal::OpenOutcome::Recovered);
         drop(wal);
         disk.unlock();
@@ -132,6 +147,57 @@ impl Sweep {
         Some(found)
     }
 }
+
+/// What was done before a crash and what of it landed, for the message of a failure. Prefixes are tried from the
+/// shortest on, so the first one told is the shortest that fails.
+struct Told<'a> {
+    trace: &'a [Op],
+    seen: &'a Image,
+    image: &'a Image,
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, op) in self.trace.iter().enumerate() {
+            let file = op.file().map(|file| file.to_string()).unwrap_or_default();
+            match op {
+                Op::WriteAt { offset, buf, .. } => {
+                    writeln!(f, "{number:4} write {file} {offset}..{}", offset + buf.len() as u64)?;
+                }
+                Op::ReadAt { .. } => {}
+                _ => writeln!(f, "{number:4} {} {file}", op.name())?,
+            }
+        }
+        let names: BTreeSet<&String> = self.seen.keys().chain(self.image.keys()).collect();
+        for name in names {
+            let (Some(seen), Some(landed)) = (self.seen.get(name), self.image.get(name)) else {
+                writeln!(
+                    f,
+                    "{name}: there {}, in the image {}",
+                    self.seen.contains_key(name),
+                    self.image.contains_key(name)
+                )?;
+                continue;
+            };
+            let lost = seen.iter().zip(landed).position(|(seen, landed)| seen != landed);
+            let back = seen.iter().zip(landed).rposition(|(seen, landed)| seen != landed);
+            if let (Some(from), Some(to)) = (lost, back) {
+                writeln!(f, "{name}: did not land within {from}..={to}")?;
+            }
+            if seen.len() != landed.len() {
+                writeln!(f, "{name}: {} bytes, not {}", landed.len(), seen.len())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Images that each sweep opens at least. Together they are what we claim.
+const IMAGES: [usize; 6] = [150, 30_000, 5_000, 120_000, 70_000, 5_000];
+const _: () = assert!(IMAGES[0] + IMAGES[1] + IMAGES[2] + IMAGES[3] + IMAGES[4] + IMAGES[5] >= 100_000);
+
+/// Most combinations tried after each operation in a first crash.
+const LIMIT: usize = 160;
 
 const SCRIPT: [Call; 9] = [
     Call::Append { seed: 1, len: 5 },
@@ -146,6 +212,7 @@ const SCRIPT: [Call; 9] = [
 ];
 
 pub(crate) fn sweep(
+    images_min: usize,
     commit: CommitPolicy,
     every: Option<u32>,
     tail: TailModel,
@@ -157,40 +224,44 @@ pub(crate) fn sweep(
     options.buffer_bytes = 64;
     let mut sweep = Sweep::new(options, tear);
     sweep.run(calls);
-    println!("{} images, {} recovered, {} ambiguous", sweep.images, sweep.recovered, sweep.ambiguous);
+    println!(
+        "{} images of at least {images_min}, {} recovered, {} ambiguous",
+        sweep.images, sweep.recovered, sweep.ambiguous
+    );
+    assert!(sweep.images >= images_min, "{} images", sweep.images);
     assert!(sweep.recovered > 0, "some crash must need a recovery");
     sweep
 }
 
 #[test]
 fn strict_commits_survive_every_torn_sector() {
-    sweep(CommitPolicy::StrictSync, None, TailModel::Sector, Tear::Sectors, &SCRIPT);
+    sweep(IMAGES[0], CommitPolicy::StrictSync, None, TailModel::Sector, Tear::Sectors, &SCRIPT);
 }
 
 #[test]
 fn rotations_survive_every_torn_sector() {
-    sweep(CommitPolicy::StrictSync, Some(2), TailModel::Sector, Tear::Sectors, &SCRIPT);
+    sweep(IMAGES[1], CommitPolicy::StrictSync, Some(2), TailModel::Sector, Tear::Sectors, &SCRIPT);
 }
 
 #[test]
 fn unsynced_commits_survive_every_torn_sector() {
     let mut calls = SCRIPT.to_vec();
     calls.insert(4, Call::Sync);
-    sweep(CommitPolicy::NoSync, Some(4), TailModel::Sector, Tear::Sectors, &calls);
+    sweep(IMAGES[2], CommitPolicy::NoSync, Some(4), TailModel::Sector, Tear::Sectors, &calls);
 }
 
 #[test]
 fn strict_commits_survive_every_torn_byte() {
-    sweep(CommitPolicy::StrictSync, Some(3), TailModel::Evidence, Tear::Bytes, &SCRIPT);
+    sweep(IMAGES[3], CommitPolicy::StrictSync, Some(3), TailModel::Evidence, Tear::Bytes, &SCRIPT);
 }
 
 #[test]
 fn unsynced_commits_survive_every_torn_byte() {
-    sweep(CommitPolicy::NoSync, None, TailModel::Evidence, Tear::Bytes, &SCRIPT);
+    sweep(IMAGES[4], CommitPolicy::NoSync, None, TailModel::Evidence, Tear::Bytes, &SCRIPT);
 }
 
 #[test]
 fn torn_bytes_are_at_worst_refused_by_the_sector_model() {
-    let swept = sweep(CommitPolicy::StrictSync, None, TailModel::Sector, Tear::Bytes, &SCRIPT);
+    let swept = sweep(IMAGES[5], CommitPolicy::StrictSync, None, TailModel::Sector, Tear::Bytes, &SCRIPT);
     assert!(swept.ambiguous > 0, "the sector model must have something to refuse");
 }

@@ -1,6 +1,8 @@
 //! Public behaviour of the log, on real directories and on a model of a disk.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod any_bytes;
+mod any_files;
 mod crash;
 mod damage;
 mod disk;

@@ -126,7 +126,7 @@ mod crashes {
     #[test]
     fn marks_survive_every_torn_sector() {
         for every in [None, Some(2)] {
-            sweep(CommitPolicy::StrictSync, every, TailModel::Sector, Tear::Sectors, &SCRIPT);
+            sweep(1_000, CommitPolicy::StrictSync, every, TailModel::Sector, Tear::Sectors, &SCRIPT);
         }
     }
 
@@ -134,6 +134,6 @@ mod crashes {
     fn unsynced_marks_survive_every_torn_byte() {
         let mut calls = SCRIPT.to_vec();
         calls.insert(4, Call::Sync);
-        sweep(CommitPolicy::NoSync, Some(4), TailModel::Evidence, Tear::Bytes, &calls);
+        sweep(1_000, CommitPolicy::NoSync, Some(4), TailModel::Evidence, Tear::Bytes, &calls);
     }
 }

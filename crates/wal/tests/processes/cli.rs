@@ -66,9 +66,7 @@ fn run(dir: &Path, args: &[&str]) -> String {
     let mut text = format!("exit {}\n", out.status.code().unwrap());
     text += &String::from_utf8(out.stdout).unwrap();
     for line in String::from_utf8(out.stderr).unwrap().lines() {
-        text.push_str("! ");
-        text.push_str(line);
-        text.push('\n');
+        text.extend(["! ", line, "\n"]);
     }
     text
 }
