@@ -18,9 +18,16 @@ use samestep_replay_traits::Lane;
 /// All lanes, by crate.
 pub const LANES: &[&dyn Lane] = &[
     &replay::TranscriptVectors,
+    &wal::BIT_FLIPS,
+    &wal::CONFLICT_TRUNCATION,
     &wal::FACES,
     &wal::FOLDER_BYTES,
+    &wal::FSYNC_ERRORS,
+    &wal::FSYNC_ERROR_FILE,
+    &wal::FULL_DISK,
+    &wal::HARD_STATE_ACROSS_PRUNE,
     &wal::NO_APP_CRC,
+    &wal::PROCESS_DEATH,
     &wal::PRUNE,
     &wal::PRUNE_REOPEN_APPEND,
     &wal::REOPEN_CONTINUE,

@@ -43,10 +43,15 @@ impl Image {
         }
     }
 
-    /// Flips a bit of the byte at `offset` of `file`.
-    pub(super) fn flip(&self, file: FileName, offset: usize) {
-        if let Some(bytes) = self.files().get_mut(&file) {
-            bytes[offset] ^= 0x04;
+    /// The names of all files.
+    pub(super) fn names(&self) -> Vec<FileName> {
+        self.files().keys().copied().collect()
+    }
+
+    /// Flips `bits` of the byte at `offset` of `file`.
+    pub(super) fn flip(&self, file: FileName, offset: usize, bits: u8) {
+        if let Some(contents) = self.files().get_mut(&file) {
+            contents[offset] ^= bits;
         }
     }
 

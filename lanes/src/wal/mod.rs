@@ -1,17 +1,25 @@
 //! Lanes of the write-ahead log.
 
+mod bits;
 mod faces;
+mod faults;
+mod faulty;
 mod folder;
+mod history;
 mod image;
 mod layout;
+mod raft;
 mod sevendb;
 mod snapshot;
 mod torn;
 mod writers;
 
+pub(crate) use bits::BIT_FLIPS;
 pub(crate) use faces::FACES;
+pub(crate) use faults::{FSYNC_ERROR_FILE, FSYNC_ERRORS, FULL_DISK, PROCESS_DEATH};
 pub(crate) use folder::FOLDER_BYTES;
 pub(crate) use layout::{PRUNE_REOPEN_APPEND, SEGMENT_COUNTS, SIDECAR_DAMAGE};
+pub(crate) use raft::{CONFLICT_TRUNCATION, HARD_STATE_ACROSS_PRUNE};
 pub(crate) use sevendb::{NO_APP_CRC, PRUNE, REOPEN_CONTINUE, ROLLOVER};
 pub(crate) use snapshot::SNAPSHOT_MARKS;
 pub(crate) use torn::{TORN_TAIL_FILE, TORN_TAIL_IMAGES};

@@ -70,7 +70,7 @@ fn torn_tail_images(_: &LaneContext, transcript: &mut Transcript) -> Result<(), 
     }
     for at in 0..synced_end {
         let rotten = image.snapshot();
-        rotten.flip(newest, at);
+        rotten.flip(newest, at, 0x04);
         let next = open_and_tell(&rotten, Event::new("rot").field("at", at), transcript)?;
         // Later frames tell that this was durable. What is not part of a frame may rot unnoticed, and harmlessly.
         if next.is_some_and(|next| next != SYNCED + WRITTEN + 1) {

@@ -125,8 +125,8 @@ mod crashes {
 
     #[test]
     fn marks_survive_every_torn_sector() {
-        for every in [None, Some(2)] {
-            sweep(1_000, CommitPolicy::StrictSync, every, TailModel::Sector, Tear::Sectors, &SCRIPT);
+        for (images_min, every) in [(50, None), (500, Some(2))] {
+            sweep(images_min, CommitPolicy::StrictSync, every, TailModel::Sector, Tear::Sectors, &SCRIPT);
         }
     }
 
