@@ -26,10 +26,8 @@ pub(crate) enum Engine {
     LimitGrowing,
     /// The limit of our format: a second checksum, over a header of 40 bytes a record.
     LimitFrames,
-    /// samestep-wal.
+    /// samestep-wal, a handle per writer.
     Ours,
-    /// samestep-wal behind a mutex, a barrier per record: a placeholder until it has a handle for many writers.
-    OursOneLock,
     /// raft-engine 0.4.2: no compression, files prefilled, a region per writer.
     RaftEngine,
     /// okaywal 0.3.1: preallocated segment, no checkpoint while the clock runs.
@@ -46,7 +44,6 @@ impl Engine {
             Self::LimitGrowing => "limit, growing file",
             Self::LimitFrames => "limit, our 40 B headers",
             Self::Ours => "ours",
-            Self::OursOneLock => "ours, one lock",
             Self::RaftEngine => "raft-engine 0.4.2",
             Self::Okaywal => "okaywal 0.3.1",
             Self::Walrus => "walrus-rust 0.2.0",
@@ -126,7 +123,6 @@ pub(crate) fn open(engine: Engine, dir: &Path, setup: &Setup) -> Result<Opened> 
     match engine {
         Engine::Limit | Engine::LimitGrowing | Engine::LimitFrames => limit::open(engine, dir, setup),
         Engine::Ours => ours::open(dir, setup),
-        Engine::OursOneLock => ours::open_locked(dir, setup),
         Engine::RaftEngine => raft_engine::open(dir, setup),
         Engine::Okaywal => okaywal::open(dir, setup),
         Engine::Walrus => walrus::open(dir, setup),
@@ -144,7 +140,7 @@ pub(crate) fn replay(
         Engine::Limit | Engine::LimitGrowing | Engine::LimitFrames => {
             limit::replay(engine, dir, setup, checker)
         }
-        Engine::Ours | Engine::OursOneLock => ours::replay(dir, setup, checker),
+        Engine::Ours => ours::replay(dir, setup, checker),
         Engine::RaftEngine => raft_engine::replay(dir, setup, checker),
         Engine::Okaywal => okaywal::replay(dir, setup, checker),
         Engine::Walrus => walrus::replay(dir, setup, checker),

@@ -1,7 +1,6 @@
 //! samestep-wal.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use samestep_wal::{CommitPolicy, Index, LogId, Options, Wal};
@@ -16,14 +15,9 @@ pub(super) fn open(dir: &Path, setup: &Setup) -> Result<Opened> {
     Ok(Opened { subject: Box::new(Ours(wal)), records: Some(records) })
 }
 
-pub(super) fn open_locked(dir: &Path, setup: &Setup) -> Result<Opened> {
-    let (wal, records) = open_wal(dir, setup)?;
-    Ok(Opened { subject: Box::new(OneLock(Mutex::new(wal))), records: Some(records) })
-}
-
 pub(super) fn replay(dir: &Path, setup: &Setup, mut checker: Checker) -> Result<(Checker, Duration)> {
     let started = Instant::now();
-    let (mut wal, _) = open_wal(dir, setup)?;
+    let (wal, _) = open_wal(dir, setup)?;
     let opened = started.elapsed();
     let mut reader = wal.reader(Index::new(0))?;
     while let Some(entry) = reader.next_entry()? {
@@ -47,8 +41,8 @@ fn open_wal(dir: &Path, setup: &Setup) -> Result<(Wal, u64)> {
 struct Ours(Wal);
 
 impl Subject for Ours {
-    fn writers(&mut self, _count: usize) -> Vec<Box<dyn Writer + Send + '_>> {
-        vec![Box::new(&mut self.0)]
+    fn writers(&mut self, count: usize) -> Vec<Box<dyn Writer + Send + '_>> {
+        (0..count).map(|_| Box::new(self.0.clone()) as Box<dyn Writer + Send>).collect()
     }
 
     fn close(self: Box<Self>) -> Result<()> {
@@ -56,7 +50,7 @@ impl Subject for Ours {
     }
 }
 
-impl Writer for &mut Wal {
+impl Writer for Wal {
     fn append(&mut self, payload: &[u8]) -> Result<()> {
         Wal::append(self, payload)?;
         Ok(())
@@ -68,25 +62,5 @@ impl Writer for &mut Wal {
 
     fn sync(&mut self) -> Result<()> {
         Ok(Wal::sync(self)?)
-    }
-}
-
-/// Every writer waits for the lock, and then for a barrier of its own.
-struct OneLock(Mutex<Wal>);
-
-impl Subject for OneLock {
-    fn writers(&mut self, count: usize) -> Vec<Box<dyn Writer + Send + '_>> {
-        (0..count).map(|_| Box::new(&self.0) as Box<dyn Writer + Send>).collect()
-    }
-
-    fn close(self: Box<Self>) -> Result<()> {
-        Ok(self.0.into_inner().map_err(|_| "a writer panicked")?.close()?)
-    }
-}
-
-impl Writer for &Mutex<Wal> {
-    fn append(&mut self, payload: &[u8]) -> Result<()> {
-        self.lock().map_err(|_| "a writer panicked")?.append(payload)?;
-        Ok(())
     }
 }

@@ -28,6 +28,9 @@ pub(crate) const SECTOR_BYTES: u64 = 512;
 pub(crate) const SEGMENT_BYTES_LIMIT: u64 = 4 << 30;
 /// Upper bound of a payload's length, believed when reading.
 pub(crate) const RECORD_BYTES_LIMIT: u32 = 1 << 30;
+/// Upper bound of segment ids, indices and LSNs in headers and `wal.meta`, believed when reading: so far below the end of
+/// 64 bits that no sum of a few of them runs over. A log gets there after 4 EiB.
+pub(crate) const NUMBER_LIMIT: u64 = 1 << 62;
 /// Granularity of frames in bytes; offsets are stored in this unit where they must be short.
 pub(crate) const ALIGN: u64 = 8;
 
@@ -127,11 +130,13 @@ impl SegmentHeader {
     /// What every writer keeps. A header that breaks it has a good checksum and was not written by this crate.
     fn is_sane(&self) -> bool {
         let ends = [self.prev_end, self.capacity, self.head_end];
+        let numbers = [self.id.get(), self.base_lsn.get(), self.first_index.get(), self.live_first.get()];
         self.flags & !FLAGS_KNOWN == 0
             && ends.iter().all(|end| end.is_multiple_of(ALIGN) && *end <= 2 * SEGMENT_BYTES_LIMIT)
             && self.head_end >= BLOCK_END
             && self.head_end <= self.capacity
             && self.base_lsn.get() >= self.prev_end
+            && numbers.iter().all(|number| *number <= NUMBER_LIMIT)
     }
 }
 
@@ -191,14 +196,21 @@ impl Meta {
         if check_block(block, META_MAGIC)? > FORMAT_VERSION {
             return None;
         }
-        Some(Self {
+        let meta = Self {
             log_id: log_id_at(block),
             sequence: u64_at(block, 32),
             lowest: SegmentId::new(u64_at(block, 40)),
             highest: SegmentId::new(u64_at(block, 48)),
             live_first: Index::new(u64_at(block, 56)),
             durable: Lsn::new(u64_at(block, 64)),
-        })
+        };
+        meta.is_sane().then_some(meta)
+    }
+
+    /// What every writer keeps.
+    fn is_sane(&self) -> bool {
+        let numbers = [self.sequence, self.highest.get(), self.live_first.get(), self.durable.get()];
+        self.lowest <= self.highest && numbers.iter().all(|number| *number <= NUMBER_LIMIT)
     }
 }
 

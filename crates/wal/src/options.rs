@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use samestep_replay_traits::Index;
 
-use crate::format::{RECORD_BYTES_LIMIT, SEGMENT_BYTES_LIMIT};
+use crate::format::{NUMBER_LIMIT, RECORD_BYTES_LIMIT, SEGMENT_BYTES_LIMIT};
 use crate::id::LogId;
 
 /// How a log is opened and how it commits. Start from [`Options::default`] or [`Options::create`].
@@ -19,7 +19,7 @@ pub struct Options {
     /// Identity of the log. Needed to create one. When given for an existing log, it must be the log's own,
     /// else opening fails. Default: `None`, which opens an existing log, whatever its identity.
     pub log_id: Option<LogId>,
-    /// Index of the first entry of a new log. Default: 1. Range: 0 to `u64::MAX - 1`.
+    /// Index of the first entry of a new log. Default: 1. Range: 0 to 2^62.
     pub first_index: Index,
     /// When appended records become durable. Default: [`CommitPolicy::StrictSync`].
     pub commit: CommitPolicy,
@@ -69,7 +69,7 @@ impl Options {
     /// Checks every range.
     pub(crate) fn validate(&self) -> Result<(), OptionsError> {
         let in_range = |name, ok: bool| if ok { Ok(()) } else { Err(OptionsError { name }) };
-        in_range("first_index", self.first_index.get() < u64::MAX)?;
+        in_range("first_index", self.first_index.get() <= NUMBER_LIMIT)?;
         let segment = (8 << 10..=SEGMENT_BYTES_LIMIT).contains(&self.segment_bytes);
         in_range("segment_bytes", segment && self.segment_bytes.is_multiple_of(8))?;
         in_range("force_rotate_every", self.force_rotate_every != Some(0))?;

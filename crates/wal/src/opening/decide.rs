@@ -141,7 +141,10 @@ fn take_pruned(opening: &mut Opening) -> Vec<FileName> {
 /// Checks that the segments are all there, in order, and fit together. Returns their headers.
 fn check_segments(opening: &Opening, newest: SegmentId) -> Result<Vec<SegmentHeader>, OpenError> {
     let damage = |id, kind| OpenError::from(Damage::new(id, kind));
-    let lowest = *opening.found.keys().next().expect("there is a newest segment");
+    let Some(&lowest) = opening.found.keys().next() else {
+        // `wal.meta` says that all there is was pruned, and what it says is there is not.
+        return Err(damage(opening.meta.best.map_or(newest, |meta| meta.highest), DamageKind::Missing));
+    };
     if let Some(meta) = opening.meta.best {
         if meta.highest > newest {
             return Err(damage(meta.highest, DamageKind::Missing));
