@@ -14,8 +14,6 @@ pub struct Metrics {
     pub appended_bytes: u64,
     /// Segments that were started, not counting the one that opening found or made.
     pub rotations: u64,
-    /// Rotations that found a segment prepared ahead.
-    pub spares_used: u64,
     /// 1 if opening had to recover, else 0.
     pub recoveries: u64,
     /// Barriers that took at least as long as [`SlowSync::threshold`](crate::SlowSync::threshold).

@@ -35,8 +35,8 @@ pub(crate) use reads::verify_whole;
 /// at a time, in all processes: `LOCK` sees to it.
 ///
 /// Calls of several threads share barriers: while one thread performs a write and its barrier, the others fill the
-/// next group, and all of a group are woken at once. Only the sealed bytes of a record are copied under the lock;
-/// its checksum is computed before.
+/// next group, and all of a group are woken at once. Under the lock a record is only given its place and copied: the
+/// checksum of its payload is computed before.
 ///
 /// Dropping the last handle closes nothing: what was not durable may be lost, as in a crash, and the next opening
 /// recovers. [`Self::close`] makes everything durable and says whether that worked.
