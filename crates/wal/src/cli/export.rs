@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Failed, Outcome, require_log, survey};
+use super::{Failed, Outcome, Survey, require_log, survey_once};
 use crate::format::{BLOCK_BYTES, HeaderRead, Meta, SegmentHeader, to_u64, to_usize};
 use crate::id::{Lsn, SegmentId};
 use crate::op::FileName;
@@ -52,22 +52,36 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
     Ok(Outcome::Sound)
 }
 
-fn copy(dir: &Path, dest: &Path) -> Result<(super::Survey, Lsn), Failed> {
-    let mut cut = Lsn::default();
-    let mut copied: Option<SegmentId> = None;
-    let survey = survey(dir, Depth::Frames, |segment, summary| {
-        if copied.is_some_and(|last| segment.id <= last) {
-            // The log moved, and is read again from its start.
-            clear(dest)?;
+/// Copies the log. One that moves may have pruned or trimmed its newest segment between the listing and the look at
+/// it; then there is nowhere to cut, and it is read again.
+fn copy(dir: &Path, dest: &Path) -> Result<(Survey, Lsn), Failed> {
+    require_log(dir)?;
+    for attempts_left in (0..ATTEMPTS).rev() {
+        let (survey, cut) = copy_once(dir, dest)?;
+        let is_settled = !survey.is_in_use || survey.outcome() == Outcome::Sound || attempts_left == 0;
+        match cut {
+            Some(cut) if is_settled => return Ok((survey, cut)),
+            None if !survey.is_in_use => return Ok((survey, Lsn::default())),
+            _ => clear(dest)?,
         }
-        copied = Some(segment.id);
+    }
+    Err(Failed::Refused(
+        "the log moves faster than it can be copied: try again when less is appended".to_owned(),
+    ))
+}
+
+/// Copies what is there into `dest`, which is empty. Without a cut, the position where it ends, it is of no use.
+fn copy_once(dir: &Path, dest: &Path) -> Result<(Survey, Option<Lsn>), Failed> {
+    let mut cut = None;
+    let is_in_use = is_in_use(dir)?;
+    let (summary, findings) = survey_once(dir, Depth::Frames, is_in_use, &mut |segment, summary| {
         let is_newest = summary.segments.iter().rev().find(|found| found.has_header).map(|found| found.id)
             == Some(segment.id);
         if !segment.is_valid {
             return Ok(());
         }
         if is_newest {
-            cut = copy_newest(dir, dest, &segment, summary)?;
+            cut = Some(copy_newest(dir, dest, &segment, summary)?);
         } else {
             let end = to_usize(segment.end).min(segment.bytes.len());
             write_synced(&dest.join(FileName::Segment(segment.id).to_string()), &segment.bytes[..end])?;
@@ -76,7 +90,7 @@ fn copy(dir: &Path, dest: &Path) -> Result<(super::Survey, Lsn), Failed> {
         Ok(())
     })?;
     sync_dir(dest)?;
-    Ok((survey, cut))
+    Ok((Survey { summary, findings, is_in_use }, cut))
 }
 
 fn clear(dest: &Path) -> Result<(), Failed> {
@@ -165,3 +179,6 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
+
+/// How often a log that moves is read from its start.
+const ATTEMPTS: u32 = 8;

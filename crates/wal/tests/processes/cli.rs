@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use expect_test::{Expect, expect};
-use samestep_wal::{CommitPolicy, Index, Options, StateRecord, Wal};
+use samestep_wal::{Index, Options, StateRecord, Wal};
 
 /// A folder with a log of two segments in `log`: eight entries and a state. A segment before them is pruned.
 fn log(is_closed: bool) -> (tempfile::TempDir, PathBuf) {
@@ -595,42 +595,6 @@ fn an_export_is_consistent() {
     assert_eq!((wal.first_index(), wal.last_index()), (Some(Index::new(5)), Some(Index::new(12))));
     assert_eq!(wal.state(1).unwrap().payload, b"vote");
     assert_eq!(wal.read(Index::new(9)).unwrap().payload[..], b"entry 9"[..]);
-}
-
-/// A writer appends, rotates and prunes as fast as it can while the log is verified, dumped and exported.
-#[test]
-fn a_log_in_motion_is_never_called_damaged() {
-    let _alone = crate::alone();
-    let (_folder, dir) = log(true);
-    let (wal, _) = Wal::open(&dir, Options::default()).unwrap();
-    wal.close().unwrap();
-    let mut options = crate::public::small();
-    options.commit = CommitPolicy::NoSync;
-    options.buffer_bytes = 0;
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let (wal, _) = Wal::open(&dir, options).unwrap();
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let last = wal.append(&[0x77; 300]).unwrap();
-                if last.get().is_multiple_of(200) {
-                    wal.prune_through(Index::new(last.get() - 100)).unwrap();
-                }
-            }
-            wal.close().unwrap();
-        });
-        let mut texts = Vec::new();
-        for number in 0..10 {
-            let copy = format!("copy{number}");
-            texts.push(run(&dir, &["verify", "log"]));
-            texts.push(run(&dir, &["export", "log", &copy]));
-            texts.push(run(&dir, &["verify", &copy]));
-        }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        for text in texts {
-            assert!(text.starts_with("exit 0"), "{text}");
-        }
-    });
 }
 
 #[test]
