@@ -37,5 +37,4 @@ pub const LANES: &[&dyn Lane] = &[
     &wal::SNAPSHOT_MARKS,
     &wal::TORN_TAIL_FILE,
     &wal::TORN_TAIL_IMAGES,
-    &wal::WRITERS_64,
 ];
