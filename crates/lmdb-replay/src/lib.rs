@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod data_file;
+mod epochs;
+mod error;
+mod format;
+mod free_list;
+mod log;
+mod read_at;
+mod tree;
+
+pub use data_file::{DataFile, Limits, MetaChoice, Pair, Table};
+pub use epochs::{EpochDir, Layout};
+pub use error::{Lost, MetaProblem, OpenError, PageProblem, ReadError};
+pub use format::{Meta, TreeRecord};
+pub use log::{EpochLog, LogError, LogReader};
+pub use read_at::ReadAt;
+pub use samestep_replay_traits::{Index, Record, ReplaySource};
+pub use tree::{Event, Events};
