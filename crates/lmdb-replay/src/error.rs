@@ -126,6 +126,15 @@ pub enum PageProblem {
         /// Its pages.
         pages: u32,
     },
+    /// Two places in the trees use the page.
+    #[error("the page is used twice")]
+    Shared,
+    /// The page is in the list of free ones, and in use or there twice: the next writer would overwrite it.
+    #[error("the page is called free, and is in use or called so twice")]
+    Free,
+    /// The numbers of pages in the table's record are not those found.
+    #[error("the table's record counts other pages")]
+    Counts,
     /// The tree ended before or after the number of entries in its record.
     #[error("{found} entries, but the table's record counts {expected}")]
     Entries {

@@ -1,14 +1,19 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod data_file;
+mod durable;
+mod env;
 mod epochs;
 mod error;
 mod format;
 mod free_list;
+pub mod lock;
 mod log;
 mod read_at;
+pub mod structure;
 mod tree;
+mod writer;
 
 pub use data_file::{DataFile, Limits, MetaChoice, Pair, Table};
 pub use epochs::{EpochDir, Layout};
@@ -18,3 +23,4 @@ pub use log::{EpochLog, LogError, LogReader};
 pub use read_at::ReadAt;
 pub use samestep_replay_traits::{Index, Record, ReplaySource};
 pub use tree::{Event, Events};
+pub use writer::{EpochWriter, WriteError, WriteOptions};

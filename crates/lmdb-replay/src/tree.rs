@@ -11,12 +11,12 @@ use crate::format::{
     BIG_DATA, Node, PAGE_HEADER_BYTES, PageKind, TreeRecord, check_header, check_slots, u64_at,
 };
 use crate::read_at::ReadAt;
-use crate::tree::window::Window;
 
 mod events;
 mod window;
 
 pub use events::{Event, Events};
+pub(crate) use window::Window;
 
 /// A position in a tree. After an error it stays where it is.
 #[derive(Debug)]
@@ -121,6 +121,17 @@ impl<R: ReadAt + ?Sized> Cursor<R> {
         self.state = State::Before(number);
         self.previous = Previous::None;
         self.count = (number == 0).then_some(0);
+    }
+
+    /// The last key of a tree with integer keys. The cursor stands behind it afterwards.
+    pub(crate) fn last_number(&mut self) -> Result<Option<u64>, ReadError> {
+        self.seek(u64::MAX);
+        if !self.first_leaf(u64::MAX)? {
+            return Ok(None);
+        }
+        self.state = State::In;
+        self.leaf.at = self.leaf.count - 1;
+        Ok(if self.advance()? { Some(u64_at(self.entry().key, 0)) } else { None })
     }
 
     /// The next entry, or `None` at the end.

@@ -35,6 +35,21 @@ impl<R: ReadAt + ?Sized> Events<R> {
         self.cursor.seek(number);
     }
 
+    /// Numbers of the first and the last event, or `None` if there is none. Reads one path each.
+    ///
+    /// The reader stands before the first event afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_event`].
+    pub fn bounds(&mut self) -> Result<Option<(u64, u64)>, ReadError> {
+        let last = self.cursor.last_number()?;
+        self.seek(0);
+        let first = if self.advance()? { Some(self.event().number) } else { None };
+        self.seek(0);
+        Ok(first.zip(last))
+    }
+
     /// Lends the next event, or `None` behind the last one.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::read_at::ReadAt;
 
 /// The last run of pages that was read. Its memory is bounded by [`RUN_BYTES_MAX`], or one page if that is larger.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     bytes: Vec<u8>,
     first: u64,
     count: u64,
@@ -15,18 +15,18 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { bytes: Vec::new(), first: 0, count: 0, run: 1 }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Makes page `page`, which is in the file, part of the run, and returns where it begins in [`Self::bytes`].
     ///
     /// After an error the run is empty.
-    pub(super) fn load<R: ReadAt + ?Sized>(
+    pub(crate) fn load<R: ReadAt + ?Sized>(
         &mut self,
         file: &DataFile<R>,
         page: u64,
@@ -50,7 +50,7 @@ impl Window {
     }
 
     /// The pages from `page` on, if `count` of them are in the run.
-    pub(super) fn get<R: ReadAt + ?Sized>(&self, file: &DataFile<R>, page: u64, count: u64) -> Option<&[u8]> {
+    pub(crate) fn get<R: ReadAt + ?Sized>(&self, file: &DataFile<R>, page: u64, count: u64) -> Option<&[u8]> {
         let skipped = usize::try_from(page.checked_sub(self.first)?).ok()?;
         let count = usize::try_from(count).ok()?;
         let start = skipped.checked_mul(file.page_bytes())?;
