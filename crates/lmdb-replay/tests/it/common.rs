@@ -26,3 +26,17 @@ pub(crate) fn write_epoch(folder: &Path, number: u64, last: u64, batch: usize) {
     }
     assert_eq!(writer.last(), last.max(number));
 }
+
+/// Numbers without a pattern, the same in each run: a linear congruential generator, of which the high bits are used.
+pub(crate) struct Lcg(pub(crate) u64);
+
+impl Lcg {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % end as u64).unwrap()
+    }
+
+    pub(crate) fn byte(&mut self) -> u8 {
+        self.below(256).try_into().unwrap()
+    }
+}
