@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod data_file;
 mod durable;
 mod env;
@@ -13,6 +15,8 @@ mod log;
 mod read_at;
 pub mod structure;
 mod tree;
+#[cfg(feature = "vere")]
+pub mod vere;
 mod writer;
 
 pub use data_file::{DataFile, Limits, MetaChoice, Pair, Table};

@@ -28,7 +28,18 @@ impl EpochLog {
     /// [`LogError::List`] if the folder cannot be read, [`LogError::SameEpoch`] if two folders mean one epoch.
     pub fn open(folder: &Path, layout: Layout) -> Result<Self, LogError> {
         let listed = layout.epochs_in(folder);
-        let epochs = listed.map_err(|source| LogError::List { path: folder.to_owned(), source })?;
+        Self::from_epochs(
+            listed.map_err(|source| LogError::List { path: folder.to_owned(), source })?,
+            layout,
+        )
+    }
+
+    /// The log of `epochs`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::SameEpoch`] if two folders mean one epoch.
+    pub fn from_epochs(epochs: Vec<EpochDir>, layout: Layout) -> Result<Self, LogError> {
         for pair in epochs.windows(2) {
             if pair[0].number == pair[1].number {
                 let [path, other] = [&pair[0], &pair[1]].map(|epoch| epoch.path.clone());
