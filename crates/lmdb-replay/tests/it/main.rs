@@ -4,5 +4,7 @@
 mod common;
 mod damage;
 mod generic;
+#[cfg(feature = "vere")]
+mod genuine;
 mod locks;
 mod programs;
