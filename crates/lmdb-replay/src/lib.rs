@@ -13,6 +13,8 @@ mod free_list;
 pub mod lock;
 mod log;
 mod read_at;
+#[cfg(feature = "vere")]
+mod scan;
 pub mod structure;
 mod tree;
 #[cfg(feature = "vere")]
