@@ -23,6 +23,7 @@ mod events;
 mod info;
 mod lock;
 mod maintain;
+mod stats;
 mod verify;
 
 /// Runs the command with this process's arguments.
@@ -41,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Show(args) => events::run_show(&args),
         Command::Dump(args) => events::run_dump(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Roll(args) => maintain::run_roll(&args),
         Command::Chop(args) => maintain::run_chop(&args),
         Command::Migrate(args) => maintain::run_migrate(&args),
@@ -102,6 +104,11 @@ enum Command {
         after_help = "Examples:\n  samestep-lmdb dump zod --from 100 --to 120\n  samestep-lmdb dump --json zod | jq -r .jam_hex"
     )]
     Dump(events::DumpArgs),
+    /// Counts events and bytes by wire and tag, largest first.
+    #[command(
+        after_help = "Examples:\n  samestep-lmdb stats zod\n  samestep-lmdb stats zod --depth 1 --top 5"
+    )]
+    Stats(stats::Args),
     /// Starts a new epoch behind the last event, from the live snapshot.
     #[command(after_help = "Examples:\n  samestep-lmdb roll zod --dry-run\n  samestep-lmdb roll zod")]
     Roll(maintain::RollArgs),

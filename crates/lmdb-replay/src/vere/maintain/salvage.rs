@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use samestep_noun::Noun;
+
 use crate::data_file::{DataFile, MetaChoice};
 use crate::epochs::{EpochDir, Layout};
 use crate::error::ReadError;
@@ -385,9 +387,10 @@ fn read_failed(path: &Path, source: ReadError) -> MaintainError {
     PierError::Read { path: path.to_owned(), source }.into()
 }
 
-/// Whether a value that lies about is that of an event: it has a mug, and a jam without zero bytes at its end.
+/// Whether a value that lies about is that of an event: it has a mug, and the jam of a noun.
 fn is_plausible(value: &[u8]) -> bool {
-    StoredEvent::decode(value).is_ok_and(|event| event.jam.last() != Some(&0))
+    let is_event = |event: StoredEvent<'_>| event.jam.last() != Some(&0) && Noun::cue(event.jam).is_ok();
+    StoredEvent::decode(value).is_ok_and(is_event)
 }
 
 /// The identity that most data files give.
