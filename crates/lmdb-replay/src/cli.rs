@@ -18,10 +18,12 @@ use crate::vere::maintain::{MaintainError, Refusal};
 use crate::vere::{Access, Pier, PierError};
 use crate::writer::WriteError;
 
+mod copy;
 mod events;
 mod info;
 mod lock;
 mod maintain;
+mod stats;
 mod verify;
 
 /// Runs the command with this process's arguments.
@@ -40,9 +42,13 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Show(args) => events::run_show(&args),
         Command::Dump(args) => events::run_dump(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Roll(args) => maintain::run_roll(&args),
         Command::Chop(args) => maintain::run_chop(&args),
         Command::Migrate(args) => maintain::run_migrate(&args),
+        Command::Salvage(args) => copy::run_salvage(&args),
+        Command::Export(args) => copy::run_export(&args),
+        Command::Import(args) => copy::run_import(&args),
         Command::Lock(args) => lock::run(&args),
     };
     match outcome {
@@ -98,6 +104,11 @@ enum Command {
         after_help = "Examples:\n  samestep-lmdb dump zod --from 100 --to 120\n  samestep-lmdb dump --json zod | jq -r .jam_hex"
     )]
     Dump(events::DumpArgs),
+    /// Counts events and bytes by wire and tag, largest first.
+    #[command(
+        after_help = "Examples:\n  samestep-lmdb stats zod\n  samestep-lmdb stats zod --depth 1 --top 5"
+    )]
+    Stats(stats::Args),
     /// Starts a new epoch behind the last event, from the live snapshot.
     #[command(after_help = "Examples:\n  samestep-lmdb roll zod --dry-run\n  samestep-lmdb roll zod")]
     Roll(maintain::RollArgs),
@@ -111,6 +122,20 @@ enum Command {
         after_help = "Examples:\n  samestep-lmdb migrate old-pier --dry-run\n  samestep-lmdb migrate old-pier"
     )]
     Migrate(maintain::RollArgs),
+    /// Copies what is readable of a damaged pier into a new one.
+    ///
+    /// The damaged pier is only read. Events keep their numbers; what could not be read is told, and is a gap in the
+    /// new log.
+    #[command(after_help = "Examples:\n  samestep-lmdb salvage broken-zod zod && samestep-lmdb verify zod")]
+    Salvage(copy::SalvageArgs),
+    /// Copies a pier's log, snapshots and rocks, such that the copy is one state, and checks every page of it.
+    #[command(
+        after_help = "Examples:\n  samestep-lmdb export zod /backup/zod-2031-05-01\n  samestep-lmdb export --live zod /backup/zod-live"
+    )]
+    Export(copy::ExportArgs),
+    /// Makes a pier of an exported copy, after a check of every page and event of it.
+    #[command(after_help = "Examples:\n  samestep-lmdb import /backup/zod-2031-05-01 zod")]
+    Import(copy::ImportArgs),
     /// Shows who has the pier.
     #[command(after_help = "Examples:\n  samestep-lmdb lock zod || echo 'stop the ship first'")]
     Lock(lock::Args),

@@ -17,6 +17,8 @@ pub mod play;
 mod read_at;
 #[cfg(feature = "vere")]
 pub mod rock;
+#[cfg(feature = "vere")]
+mod scan;
 pub mod snapshot;
 pub mod structure;
 mod tree;

@@ -5,6 +5,7 @@
 
 mod event;
 mod finding;
+mod job;
 pub mod maintain;
 mod meta;
 mod pier;
@@ -15,6 +16,7 @@ mod verify;
 
 pub use event::{EventError, StoredEvent};
 pub use finding::{Finding, Problem, Severity};
+pub use job::{Job, JobError};
 pub use meta::{Identity, MetaIssue, MetaIssueKind, MetaRecord};
 pub use pier::{Access, DiskVersion, Pier, PierError};
 pub use survey::{DataError, DataSurvey, EpochSurvey, SnapshotFiles, Survey};

@@ -154,20 +154,43 @@ impl<'g> EpochWriter<'g> {
     ///
     /// [`WriteError::Lmdb`] and [`WriteError::MapFull`]; nothing was appended then.
     pub fn append<V: AsRef<[u8]>>(&mut self, values: impl IntoIterator<Item = V>) -> Result<(), WriteError> {
+        let first = self.last.saturating_add(1);
+        self.append_numbered((first..).zip(values))
+    }
+
+    /// Appends values with their numbers, in one transaction. Durable on return.
+    ///
+    /// Numbers ascend, but may leave gaps, as what is salvaged has them.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Order`] if a number does not come after the one before, and as [`Self::append`]; nothing was
+    /// appended then.
+    pub fn append_numbered<V: AsRef<[u8]>>(
+        &mut self,
+        events: impl IntoIterator<Item = (u64, V)>,
+    ) -> Result<(), WriteError> {
         let env = self.env();
-        let mut last = self.last;
+        let (mut last, mut misplaced) = (self.last, None);
         let append = || -> Result<(), heed::Error> {
             let mut transaction = env.write_txn()?;
             let options = env.database_options().types::<U64<NativeEndian>, Bytes>();
             let mut options = options.key_comparator::<IntegerComparator>();
             let database: EventsTable = options.name(self.layout.events_table).create(&mut transaction)?;
-            for value in values {
-                last += 1;
+            for (number, value) in events {
+                if number <= last {
+                    misplaced = Some(number);
+                    return Ok(());
+                }
+                last = number;
                 database.put_with_flags(&mut transaction, PutFlags::NO_OVERWRITE, &last, value.as_ref())?;
             }
             transaction.commit()
         };
         append().map_err(|error| WriteError::lmdb(env.path(), error))?;
+        if let Some(number) = misplaced {
+            return Err(WriteError::Order { number, last });
+        }
         self.last = last;
         Ok(())
     }
@@ -240,6 +263,14 @@ pub enum WriteError {
     MapFull {
         /// The folder of the environment.
         path: PathBuf,
+    },
+    /// An event has not a greater number than the one before it.
+    #[error("event {number} cannot come after event {last}")]
+    Order {
+        /// Its number.
+        number: u64,
+        /// The one before.
+        last: u64,
     },
     /// LMDB refused.
     #[error("{}", path.display())]

@@ -5,9 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::{Failed, Outcome, PierArgs, human_bytes, print_json, text_of};
-use crate::vere::{
-    Access, DataError, DataSurvey, DiskVersion, EpochSurvey, MetaRecord, SnapshotFiles, Survey,
-};
+use crate::vere::{Access, DataError, DataSurvey, DiskVersion, EpochSurvey, SnapshotFiles, Survey};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -18,13 +16,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
     let pier = args.pier.open(Access::Read)?;
     let survey = Survey::of(&pier)?;
-    let identity = identity(&survey);
+    let identity = survey.identity();
     if args.pier.json {
         print_json(&json!({
             "disk_version": disk_number(survey.disk),
-            "who": identity.and_then(|meta| meta.who).map(|who| who.to_string()),
-            "fake": identity.and_then(|meta| meta.is_fake),
-            "life": identity.and_then(|meta| meta.life),
+            "who": identity.map(|identity| identity.who.to_string()),
+            "fake": identity.map(|identity| identity.is_fake),
+            "life": identity.map(|identity| identity.life),
             "first": survey.first(),
             "last": survey.last(),
             "snapshot": snapshot_json(&survey.snapshot),
@@ -36,21 +34,9 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
     let mut out = io::stdout().lock();
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
     writeln!(out, "disk      version {}", disk_number(survey.disk))?;
-    writeln!(
-        out,
-        "who       {}",
-        or_unknown(identity.and_then(|meta| meta.who).map(|who| format!("{who:#x}")))
-    )?;
-    writeln!(
-        out,
-        "fake      {}",
-        or_unknown(identity.and_then(|meta| meta.is_fake).map(|fake| fake.to_string()))
-    )?;
-    writeln!(
-        out,
-        "life      {}",
-        or_unknown(identity.and_then(|meta| meta.life).map(|life| life.to_string()))
-    )?;
+    writeln!(out, "who       {}", or_unknown(identity.map(|identity| format!("{:#x}", identity.who))))?;
+    writeln!(out, "fake      {}", or_unknown(identity.map(|identity| identity.is_fake.to_string())))?;
+    writeln!(out, "life      {}", or_unknown(identity.map(|identity| identity.life.to_string())))?;
     match (survey.first(), survey.last()) {
         (Some(first), Some(last)) => writeln!(out, "events    {first} to {last}")?,
         _ => writeln!(out, "events    none")?,
@@ -102,19 +88,6 @@ pub(super) fn run_epochs(args: &Args) -> Result<Outcome, Failed> {
         )?;
     }
     Ok(Outcome::Sound)
-}
-
-/// META of the log: of the file beside the epochs, or of the first epoch where it can be read.
-fn identity(survey: &Survey) -> Option<&MetaRecord> {
-    let epochs = survey.epochs.iter().filter_map(|epoch| epoch.data.as_ref().ok());
-    survey
-        .top
-        .as_ref()
-        .ok()
-        .into_iter()
-        .chain(epochs)
-        .map(|data| &data.meta)
-        .find(|meta| meta.identity().is_some())
 }
 
 fn disk_number(disk: DiskVersion) -> u8 {

@@ -12,7 +12,7 @@ use crate::play::{
 };
 use crate::rock::{self, RockError};
 use crate::snapshot::{LogTag, SnapshotError, SnapshotStore};
-use crate::vere::{Identity, Pier, PierError, Survey};
+use crate::vere::{Pier, PierError, Survey};
 
 /// How to replay a pier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub fn play<M: Machine>(
     let target = options.target.unwrap_or(log_last).min(log_last);
     let (mut replay, started_from) =
         find_start(pier, machine, store, options.start, target, log_last, observer)?;
-    let identity = identity(&survey);
+    let identity = survey.identity();
     let boot_events = match (options.boot_events, identity) {
         (Some(count), _) => count,
         (None, Some(identity)) => identity.life.into(),
@@ -128,13 +128,7 @@ pub fn play<M: Machine>(
 
 /// What names the log of a pier in snapshots: its ship.
 pub fn log_tag(pier: &Pier) -> io::Result<LogTag> {
-    Ok(LogTag(identity(&Survey::of(pier)?).map_or(0, |identity| identity.who).to_le_bytes()))
-}
-
-/// Whose log it is, by the first META that says so.
-fn identity(survey: &Survey) -> Option<Identity> {
-    let epochs = survey.epochs.iter().map(|epoch| &epoch.data);
-    epochs.chain([&survey.top]).find_map(|data| data.as_ref().ok()?.meta.identity())
+    Ok(LogTag(Survey::of(pier)?.identity().map_or(0, |identity| identity.who).to_le_bytes()))
 }
 
 fn find_start<M: Machine>(

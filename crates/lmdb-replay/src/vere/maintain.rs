@@ -5,16 +5,20 @@
 
 mod append;
 mod chop;
+mod copy;
 mod create;
 mod error;
 mod migrate;
 mod roll;
+mod salvage;
 mod step;
 
 pub use append::Appender;
 pub use chop::{ChopOptions, plan_chop};
+pub use copy::{Copied, Live, export, files_to_copy, import};
 pub use create::{EpochFormat, PierSpec, create_pier};
 pub use error::{MaintainError, Refusal};
 pub use migrate::plan_migrate;
 pub use roll::{RollOptions, SnapshotClaim, plan_roll};
+pub use salvage::{SalvageOptions, Salvaged, SalvagedEpoch, salvage};
 pub use step::{Plan, Step};

@@ -237,7 +237,7 @@ fn by(holder: &Holder) -> String {
 }
 
 /// Fails if another process has one of the environments of the log open.
-fn check_environments(log_dir: &Path) -> Result<(), PierError> {
+pub(crate) fn check_environments(log_dir: &Path) -> Result<(), PierError> {
     let io = |path: &Path, source| PierError::Io { path: path.to_owned(), source };
     let epochs = Layout::VERE.epochs_in(log_dir).map_err(|source| io(log_dir, source))?;
     for dir in epochs.iter().map(|epoch| epoch.path.as_path()).chain([log_dir]) {

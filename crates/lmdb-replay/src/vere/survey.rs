@@ -8,7 +8,7 @@ use crate::data_file::DataFile;
 use crate::epochs::{EpochDir, Layout};
 use crate::error::{OpenError, ReadError};
 use crate::format::Meta;
-use crate::vere::meta::MetaRecord;
+use crate::vere::meta::{Identity, MetaRecord};
 use crate::vere::pier::{DiskVersion, Pier};
 use crate::vere::snapshot_event;
 use crate::vere::text::TextFile;
@@ -134,6 +134,12 @@ impl Survey {
             epochs,
             snapshot: SnapshotFiles::in_dir(&pier.snapshot_dir())?,
         })
+    }
+
+    /// Whose log it is: what the file beside the epochs says, or the first epoch whose META can be read.
+    pub fn identity(&self) -> Option<Identity> {
+        let epochs = self.epochs.iter().filter_map(|epoch| epoch.data.as_ref().ok());
+        self.top.as_ref().ok().into_iter().chain(epochs).find_map(|data| data.meta.identity())
     }
 
     /// The first event of the log, as far as the ends of its files tell.

@@ -1,10 +1,13 @@
 //! Checks the events of one data file, one by one.
 
+use samestep_noun::Noun;
+
 use crate::data_file::DataFile;
 use crate::epochs::Layout;
 use crate::error::ReadError;
 use crate::vere::event::{EventError, StoredEvent};
 use crate::vere::finding::Problem;
+use crate::vere::job::{Job, JobError};
 
 /// A check of events in progress.
 pub(super) struct Events {
@@ -14,6 +17,8 @@ pub(super) struct Events {
     /// How many events boot the ship: later ones are jobs.
     life: u64,
     count: u64,
+    /// The date of the last job, and its number.
+    now: Option<(u128, u64)>,
     /// The last event with a mug.
     mugged: Option<u64>,
     problems: Vec<Problem>,
@@ -21,7 +26,7 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn new(first: u64, last: u64, life: u64) -> Self {
-        Self { expected: first, last, life, count: 0, mugged: None, problems: Vec::new() }
+        Self { expected: first, last, life, count: 0, now: None, mugged: None, problems: Vec::new() }
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -65,13 +70,35 @@ impl Events {
         self.expected = number.saturating_add(1);
         self.count += 1;
         match StoredEvent::decode(value) {
-            Ok(event) => self.mug(number, event.mug),
+            Ok(event) => {
+                self.mug(number, event.mug);
+                self.noun(number, event.jam);
+            }
             Err(problem) => self.problem(number, problem),
         }
     }
 
     fn problem(&mut self, number: u64, problem: EventError) {
         self.problems.push(Problem::Event { number, problem });
+    }
+
+    /// Events of the boot sequence are any nouns, later ones are jobs with a date.
+    fn noun(&mut self, number: u64, jam: &[u8]) {
+        if number <= self.life {
+            if let Err(error) = Noun::cue(jam) {
+                self.problems.push(Problem::Job { number, why: JobError::from(error).to_string() });
+            }
+            return;
+        }
+        match Job::cue(jam) {
+            Ok(job) => {
+                if let Some((_, before)) = self.now.filter(|(now, _)| job.now < *now) {
+                    self.problems.push(Problem::Date { number, before });
+                }
+                self.now = Some((job.now, number));
+            }
+            Err(error) => self.problems.push(Problem::Job { number, why: error.to_string() }),
+        }
     }
 
     /// Boot events have no mug. Once there was one, there is always one.
