@@ -91,7 +91,9 @@ pub fn play<M: Machine>(
     let log_last = if survey.epochs.iter().any(|epoch| epoch.data.is_err()) {
         u64::MAX
     } else {
-        survey.last().ok_or(PlayError::Empty)?
+        // An empty epoch tells by its number where the one before it ends.
+        let newest = survey.epochs.last().map_or(0, |epoch| epoch.number);
+        survey.last().max(Some(newest)).filter(|last| *last > 0).ok_or(PlayError::Empty)?
     };
     let target = options.target.unwrap_or(log_last).min(log_last);
     let (mut replay, started_from) =

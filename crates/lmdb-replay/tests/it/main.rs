@@ -6,5 +6,9 @@ mod damage;
 mod generic;
 #[cfg(feature = "vere")]
 mod genuine;
+#[cfg(feature = "vere")]
+mod kernel;
 mod locks;
+#[cfg(feature = "vere")]
+mod play;
 mod programs;
