@@ -6,6 +6,8 @@ mod damage;
 mod generic;
 #[cfg(feature = "vere")]
 mod genuine;
+#[cfg(feature = "ipc")]
+mod ipc;
 #[cfg(feature = "vere")]
 mod kernel;
 mod locks;
