@@ -6,3 +6,5 @@ mod damage;
 mod generic;
 mod locks;
 mod programs;
+#[cfg(feature = "vere")]
+mod vere;
