@@ -12,9 +12,14 @@ mod format;
 mod free_list;
 pub mod lock;
 mod log;
+pub mod machine;
+pub mod play;
 mod read_at;
 #[cfg(feature = "vere")]
+pub mod rock;
+#[cfg(feature = "vere")]
 mod scan;
+pub mod snapshot;
 pub mod structure;
 mod tree;
 #[cfg(feature = "vere")]
@@ -26,6 +31,8 @@ pub use epochs::{EpochDir, Layout};
 pub use error::{Lost, MetaProblem, OpenError, PageProblem, ReadError};
 pub use format::{Meta, TreeRecord};
 pub use log::{EpochLog, LogError, LogReader};
+pub use machine::Machine;
+pub use play::{Replay, ReplayError, ReplayOptions};
 pub use read_at::ReadAt;
 pub use samestep_replay_traits::{Index, Record, ReplaySource};
 pub use tree::{Event, Events};

@@ -143,6 +143,14 @@ impl Atom {
             }
         }
     }
+
+    /// Where its bytes are, and how many it holds on the heap; `None` if it needs none.
+    pub(crate) fn heap(&self) -> Option<(usize, usize)> {
+        match &self.0 {
+            Repr::Direct(_) => None,
+            Repr::Big(big) => Some((Rc::as_ptr(big).addr(), big_bytes(big.bytes.len()))),
+        }
+    }
 }
 
 impl PartialEq for Atom {

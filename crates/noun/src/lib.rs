@@ -19,7 +19,7 @@ mod table;
 pub use atom::{Atom, LeBytes};
 pub use cell::Cell;
 pub use cue::{CueError, CueLimits};
-pub use live::live_bytes;
+pub use live::{live_bytes, reachable_bytes};
 pub use nock::{
     CrashReason, Nock, NockError, NockLimits, ScryAnswer, TraceEntry, TraceReport, WATCH_EVERY, Watch, nock,
 };

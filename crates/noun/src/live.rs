@@ -1,6 +1,10 @@
 //! How much memory the nouns of this thread take.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use crate::cell::CELL_BYTES;
+use crate::noun::Noun;
 
 /// Bytes that living nouns of this thread hold on the heap, by what was asked of the allocator.
 ///
@@ -18,6 +22,33 @@ use std::cell::Cell;
 /// ```
 pub fn live_bytes() -> usize {
     LIVE.get()
+}
+
+/// Bytes that these nouns hold on the heap, what they share counted once.
+///
+/// Equal to what [`live_bytes`] grew by when they were made, so a difference is a noun that somebody else holds.
+pub fn reachable_bytes<'a>(nouns: impl IntoIterator<Item = &'a Noun>) -> usize {
+    let mut seen = BTreeSet::new();
+    let mut pending: Vec<&Noun> = nouns.into_iter().collect();
+    let mut bytes = 0;
+    while let Some(noun) = pending.pop() {
+        match noun {
+            Noun::Atom(atom) => {
+                if let Some((address, atom_bytes)) = atom.heap()
+                    && seen.insert(address)
+                {
+                    bytes += atom_bytes;
+                }
+            }
+            Noun::Cell(cell) => {
+                if seen.insert(cell.address()) {
+                    bytes += CELL_BYTES;
+                    pending.extend([cell.tail(), cell.head()]);
+                }
+            }
+        }
+    }
+    bytes
 }
 
 /// Counts an allocation of `bytes`.

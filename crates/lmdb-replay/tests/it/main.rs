@@ -4,7 +4,13 @@
 mod common;
 mod damage;
 mod generic;
+#[cfg(feature = "vere")]
+mod genuine;
+#[cfg(feature = "vere")]
+mod kernel;
 mod locks;
+#[cfg(feature = "vere")]
+mod play;
 mod programs;
 #[cfg(feature = "vere")]
 mod vere;

@@ -1,7 +1,7 @@
 //! Making, matching and showing nouns.
 
 use expect_test::expect;
-use samestep_noun::{Atom, Cell, CueError, NockError, Noun, ParseNounError, live_bytes};
+use samestep_noun::{Atom, Cell, CueError, NockError, Noun, ParseNounError, live_bytes, reachable_bytes};
 
 fn noun(text: &str) -> Noun {
     text.parse().unwrap()
@@ -105,6 +105,7 @@ fn living_nouns_are_counted() {
     assert!(live_bytes() >= before + 2 * cell_bytes + 23);
     drop((pair, text));
     assert_eq!(live_bytes(), before + 2 * cell_bytes, "the pair is held by the other cell");
+    assert_eq!(reachable_bytes([&twice, twice.at(2).unwrap()]), 2 * cell_bytes);
     drop(twice);
     assert_eq!(live_bytes(), before);
 }
