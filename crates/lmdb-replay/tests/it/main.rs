@@ -14,3 +14,5 @@ mod locks;
 #[cfg(feature = "vere")]
 mod play;
 mod programs;
+#[cfg(feature = "vere")]
+mod vere;
