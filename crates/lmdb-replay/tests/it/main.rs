@@ -14,5 +14,6 @@ mod locks;
 #[cfg(feature = "vere")]
 mod play;
 mod programs;
+mod replay;
 #[cfg(feature = "vere")]
 mod vere;
