@@ -14,7 +14,7 @@ use samestep_lmdb_replay::machine::{Budget, FailureKind, NockMachine};
 use samestep_lmdb_replay::play::{PlayError, PlayOptions, ReplayFailure, Start, play};
 use samestep_noun::Noun;
 
-use crate::genuine::{Mugs, folder};
+use crate::genuine::{Mugs, folder, piers};
 use crate::kernel;
 
 /// What was said: by the king or not, the mug of the noun, and the frame.
@@ -240,7 +240,8 @@ fn a_replay_through_a_process_is_the_same() {
 /// Genuine piers too, where there are some.
 #[test]
 fn genuine_piers_replay_through_a_process() {
-    let Some(piers) = folder() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let Some((piers, _)) = piers(scratch.path()) else { return };
     for entry in fs::read_dir(piers.join("good")).unwrap() {
         let root = entry.unwrap().path();
         let pier = samestep_lmdb_replay::vere::Pier::open(

@@ -16,7 +16,7 @@ use crate::common;
 /// Keeps a polynomial of all payload bytes, and fails as it is told to.
 #[derive(Debug, Default)]
 struct Sum {
-    sum: u32,
+    total: u32,
     before: u32,
     /// The event that fails, in what way, and how often.
     fails: Option<(u64, FailureKind, u32)>,
@@ -49,26 +49,26 @@ impl Machine for Sum {
             *left -= 1;
             return Err(Failed(*kind));
         }
-        self.before = self.sum;
-        self.sum = step(self.sum, payload);
+        self.before = self.total;
+        self.total = step(self.total, payload);
         Ok(())
     }
 
     fn mug(&mut self) -> u32 {
-        self.sum
+        self.total
     }
 
     fn snapshot(&mut self) -> Result<Vec<u8>, Failed> {
-        Ok(self.sum.to_le_bytes().to_vec())
+        Ok(self.total.to_le_bytes().to_vec())
     }
 
     fn restore(&mut self, _: u64, state: &[u8]) -> Result<(), Failed> {
-        self.sum = u32::from_le_bytes(state.try_into().map_err(|_| Failed(FailureKind::Unreadable))?);
+        self.total = u32::from_le_bytes(state.try_into().map_err(|_| Failed(FailureKind::Unreadable))?);
         Ok(())
     }
 
     fn revert(&mut self) -> bool {
-        self.sum = self.before;
+        self.total = self.before;
         !self.cannot_revert
     }
 
@@ -165,7 +165,7 @@ fn a_replay_goes_on_where_the_machine_stands() {
     let outcome = replay.run(&mut log, &ReplayOptions::default(), None, &mut ());
     let gap = ReplayFailure::<Failed>::Gap { expected: 7, found: 8 };
     assert_eq!(outcome.unwrap_err().to_string(), gap.to_string());
-    assert_eq!((replay.number(), replay.machine().sum), (6, sum_of(6)));
+    assert_eq!((replay.number(), replay.machine().total), (6, sum_of(6)));
 }
 
 /// A state with another mug than was saved with it is no start.
@@ -232,7 +232,7 @@ fn each_kind_of_failure_has_its_rule() {
             panic!("{kind:?}: {outcome:?}")
         };
         assert_eq!((found, attempts, saved), (kind, expected_attempts, Some(4)));
-        assert_eq!(machine.sum, sum_of(4));
+        assert_eq!(machine.total, sum_of(4));
     }
     // A machine that is lost has no state to save; one that was interrupted has, and that is no failure.
     let (outcome, saved, _) = fail(5, FailureKind::Lost, 1);
@@ -309,5 +309,5 @@ fn a_save_that_fails_is_told() {
     let mut replay = Replay::new(Sum::default());
     let outcome = replay.run(&mut Log::with_mugs(10, &[]), &options, Some(&store), &mut ());
     assert!(matches!(outcome, Err(ReplayError::Failure(ReplayFailure::Snapshot(_)))), "{outcome:?}");
-    assert_eq!((replay.number(), replay.machine().sum), (3, sum_of(3)));
+    assert_eq!((replay.number(), replay.machine().total), (3, sum_of(3)));
 }
