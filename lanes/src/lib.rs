@@ -37,4 +37,5 @@ pub const LANES: &[&dyn Lane] = &[
     &wal::SNAPSHOT_MARKS,
     &wal::TORN_TAIL_FILE,
     &wal::TORN_TAIL_IMAGES,
+    &wal::WRITERS_64,
 ];

@@ -33,6 +33,7 @@ mod report;
 mod scan;
 mod sidecar;
 pub mod std_io;
+mod sync;
 mod ticket;
 mod truncations;
 pub mod verify;

@@ -266,7 +266,9 @@ impl Log {
     pub fn request_flush(&mut self) -> Result<(), Failure> {
         self.check_poison()?;
         self.duties.unstall();
-        self.flush_to = Some(self.active.end);
+        if self.has_unwritten() {
+            self.flush_to = Some(self.active.end);
+        }
         Ok(())
     }
 
@@ -274,7 +276,9 @@ impl Log {
     pub fn request_sync(&mut self) -> Result<(), Failure> {
         self.check_poison()?;
         self.duties.unstall();
-        self.sync_to = Some(self.active.end);
+        if self.has_unsynced() {
+            self.sync_to = Some(self.active.end);
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use samestep_replay_traits::{Index, Record, ReplaySource};
 
@@ -22,6 +22,7 @@ use crate::options::{CommitPolicy, Options};
 use crate::record::{Entry, EntryRef, Prepared};
 use crate::report::{OpenOutcome, RecoveryReport};
 use crate::std_io::StdDisk;
+use crate::sync::MutexGuard;
 use crate::ticket::Ticket;
 use crate::view::StateRecord;
 
@@ -221,7 +222,7 @@ impl<D: Disk> Wal<D> {
     pub fn close(self) -> Result<(), SyncError> {
         self.life.stop_background();
         let shared = &self.life.shared;
-        let mut core = shared.seize()?;
+        let (mut core, loss) = shared.seize_to_close()?;
         let mut result = Ok(());
         for request in [Log::request_sync, Log::stage_close, Log::request_sync, Log::finish_close] {
             if result.is_ok() {
@@ -245,7 +246,7 @@ impl<D: Disk> Wal<D> {
             let closed = outcome.map(drop).map_err(|error| Failure::Poisoned(DiskError::new(&op, error)));
             result = result.and(closed);
         }
-        result?;
+        loss.and(result)?;
         Ok(())
     }
 
