@@ -140,13 +140,14 @@ impl<D: Disk> Shared<D> {
         loop {
             core.check_open()?;
             if !core.is_exclusive {
-                let was_clean = !core.log.has_unsynced();
+                let is_timed = matches!(self.policy, CommitPolicy::Interval(_));
+                let was_clean = is_timed && !core.log.has_unsynced();
                 match stage(&mut core.log) {
                     Ok(staged) => {
                         if core.watchers > 0 {
                             self.watch.notify_all();
                         }
-                        if was_clean && matches!(self.policy, CommitPolicy::Interval(_)) {
+                        if was_clean {
                             self.wake_background(&core);
                         }
                         return Ok((core, staged));
@@ -168,6 +169,7 @@ impl<D: Disk> Shared<D> {
     }
 
     /// What an append does after staging, by policy.
+    #[inline]
     pub(crate) fn commit<'a>(&'a self, mut core: MutexGuard<'a, Core>) -> Result<(), Failure> {
         if !self.policy.is_durable_on_return() {
             return Ok(());
@@ -568,11 +570,12 @@ impl Core {
     }
 
     /// Refuses calls on a closed log, and tells the first caller after a loss.
+    #[inline]
     pub(crate) fn check_open(&mut self) -> Result<(), Failure> {
         if self.is_closed {
             return Err(Failure::Closed);
         }
-        self.loss.take().map_or(Ok(()), Err)
+        if self.loss.is_none() { Ok(()) } else { self.loss.take().map_or(Ok(()), Err) }
     }
 
     /// The group that everything staged so far belongs to, or that is the last before it is durable.

@@ -8,6 +8,7 @@ mod chunk;
 pub mod cli;
 mod clock;
 mod commit;
+mod crc;
 mod cursor;
 mod disk;
 mod entries;

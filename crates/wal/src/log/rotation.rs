@@ -81,6 +81,8 @@ impl Log {
             );
             self.rotation = Some(self.plan_rotation(&request));
         }
+        // Zeros pay where barriers are frequent.
+        let may_be_hole = !self.options.commit.is_durable_on_return();
         let rotation = self.rotation.as_mut()?;
         if rotation.step == Step::WriteHead && rotation.head.is_empty() {
             rotation.step = Step::SyncHead;
@@ -88,7 +90,7 @@ impl Log {
         let file = FileName::Segment(rotation.header.id);
         Some(match rotation.step {
             Step::Create => Op::Create { file },
-            Step::ZeroFill => Op::WriteZeros { file, len: rotation.header.capacity },
+            Step::ZeroFill => Op::WriteZeros { file, len: rotation.header.capacity, may_be_hole },
             Step::WriteHead => Op::WriteAt { file, offset: BLOCK_END, buf: rotation.head.clone() },
             Step::SyncHead | Step::SyncHeader => Op::SyncData { file },
             Step::SyncDir => Op::SyncDir,
@@ -128,7 +130,8 @@ impl Log {
             let header = frame_header(Kind::Snapshot, mark.index, mark.aux, 0, FLAG_CARRIED);
             head.push(header, &mark.payload, crc32fast::hash(&mark.payload));
         }
-        let mut view = SegmentView::new(first_index);
+        // A segment like the one before it grows without asking for memory.
+        let mut view = SegmentView::with_capacity(first_index, self.active.view.len());
         for entry in &request.rehomed {
             let index = view.next_index();
             view.push(head.end());

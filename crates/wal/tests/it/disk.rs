@@ -222,7 +222,9 @@ impl State {
             Op::WriteAt { file, offset, buf } => {
                 self.write(*file, usize::try_from(*offset).unwrap(), buf.clone())?;
             }
-            Op::WriteZeros { file, len } => self.write(*file, 0, vec![0; usize::try_from(*len).unwrap()])?,
+            Op::WriteZeros { file, len, .. } => {
+                self.write(*file, 0, vec![0; usize::try_from(*len).unwrap()])?;
+            }
             Op::SyncData { file } => {
                 let inode = self.inode(*file)?;
                 let inode = &mut self.inodes[inode];
