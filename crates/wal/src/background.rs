@@ -13,6 +13,7 @@ use crate::error::ReadError;
 use crate::id::SegmentId;
 use crate::log::Log;
 use crate::op::{DiskError, FileName, Op};
+use crate::prepare;
 use crate::sync::{Mutex, Thread};
 use crate::view::SegmentView;
 
@@ -22,6 +23,7 @@ pub(crate) struct Life<D: Disk> {
     pub(crate) shared: Arc<Shared<D>>,
     pub(crate) reads: Mutex<ReadSide<D>>,
     thread: Mutex<Option<Thread>>,
+    preparer: Mutex<Option<Thread>>,
 }
 
 /// Files of their own for reading, so that a read never waits for a barrier.
@@ -38,17 +40,19 @@ impl<D: Disk> Life<D> {
     pub(crate) fn new(log: Log, disk: D, recoveries: u64) -> Self {
         let reads = ReadSide { disk: disk.reader(), active: None, cached: None };
         let shared = Arc::new(Shared::new(log, disk, recoveries));
-        Self { shared, reads: Mutex::new(reads), thread: Mutex::new(None) }
+        Self { shared, reads: Mutex::new(reads), thread: Mutex::new(None), preparer: Mutex::new(None) }
     }
 
-    /// Ends the background thread, if there is one, and waits for it.
+    /// Ends the threads of the log's own, if there are any, and waits for them.
     pub(crate) fn stop_background(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(thread) = thread else { return };
-        self.shared.stop_background();
-        // The last handle may go in a waker that the thread itself wakes. It ends then all the same.
-        if !thread.is_current() {
-            thread.join();
+        for place in [&self.preparer, &self.thread] {
+            let thread = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(thread) = thread else { continue };
+            self.shared.stop_background();
+            // The last handle may go in a waker that the thread itself wakes. It ends then all the same.
+            if !thread.is_current() {
+                thread.join();
+            }
         }
     }
 }
@@ -77,6 +81,15 @@ impl<D: Disk + Send + 'static> Life<D> {
             let shared = Arc::clone(&self.shared);
             *thread = Some(Thread::spawn("samestep-wal", move || run(&shared))?);
         }
+        Ok(())
+    }
+
+    /// Starts the thread that makes segments ahead of time.
+    pub(crate) fn start_preparer(&self) -> io::Result<()> {
+        let disk = self.reads.lock().unwrap_or_else(PoisonError::into_inner).disk.reader();
+        let shared = Arc::clone(&self.shared);
+        let thread = Thread::spawn("samestep-wal-next", move || prepare::run(&shared, disk))?;
+        *self.preparer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }
 }

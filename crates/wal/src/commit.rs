@@ -37,6 +37,10 @@ pub(crate) struct Shared<D> {
     watch: Condvar,
     /// The background thread, while it has nothing to do.
     background: Condvar,
+    /// The thread that makes segments ahead of time, while there is none to make.
+    preparer: Condvar,
+    /// The leader, while a rotation waits for a segment that is half made.
+    spared: Condvar,
     pub(crate) clock: Clock,
     pub(crate) policy: CommitPolicy,
     slow_sync: Option<SlowSync>,
@@ -76,6 +80,8 @@ pub(crate) struct Core {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Background {
     pub(crate) sleeps: bool,
+    /// The thread that makes segments ahead of time sleeps.
+    preparer_sleeps: bool,
     pub(crate) must_stop: bool,
 }
 
@@ -115,6 +121,8 @@ impl<D: Disk> Shared<D> {
             room: Condvar::new(),
             watch: Condvar::new(),
             background: Condvar::new(),
+            preparer: Condvar::new(),
+            spared: Condvar::new(),
             clock: Clock::start(),
             policy,
             slow_sync,
@@ -150,6 +158,7 @@ impl<D: Disk> Shared<D> {
                         if was_clean {
                             self.wake_background(&core);
                         }
+                        self.wake_preparer(&core);
                         return Ok((core, staged));
                     }
                     Err(StageError::Append(error)) => return Err(error),
@@ -340,7 +349,13 @@ impl<D: Disk> Shared<D> {
                 break;
             }
             core = self.gather(core);
-            let Some(op) = core.log.poll_op() else { break };
+            let Some(op) = core.log.poll_op() else {
+                if core.log.awaits_spare() {
+                    core = wait(&self.spared, core);
+                    continue;
+                }
+                break;
+            };
             if core.blocked > 0 && !core.log.is_blocked() {
                 self.room.notify_all();
             }
@@ -430,6 +445,7 @@ impl<D: Disk> Shared<D> {
 
     /// Tells one who wants to lead, and all who want to stage, that nobody leads.
     fn hand_on(&self, core: &Core) {
+        self.wake_preparer(core);
         self.tell_candidate(core);
         if core.blocked > 0 {
             self.room.notify_all();
@@ -471,6 +487,7 @@ impl<D: Disk> Shared<D> {
         self.room.notify_all();
         self.watch.notify_all();
         self.background.notify_all();
+        self.spared.notify_all();
     }
 }
 
@@ -510,6 +527,7 @@ impl<D: Disk> Shared<D> {
         let mut core = self.lock();
         core.background.must_stop = true;
         self.background.notify_all();
+        self.preparer.notify_all();
         self.turn.notify_all();
     }
 
@@ -517,6 +535,27 @@ impl<D: Disk> Shared<D> {
         if core.background.sleeps {
             self.background.notify_one();
         }
+    }
+
+    fn wake_preparer(&self, core: &Core) {
+        if core.background.preparer_sleeps && core.log.wants_spare() {
+            self.preparer.notify_one();
+        }
+    }
+
+    pub(crate) fn sleep_until_spare_is_wanted<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+    ) -> MutexGuard<'a, Core> {
+        core.background.preparer_sleeps = true;
+        core = wait(&self.preparer, core);
+        core.background.preparer_sleeps = false;
+        core
+    }
+
+    /// Tells a rotation that an operation on the file it waits for is over.
+    pub(crate) fn tell_spared(&self) {
+        self.spared.notify_all();
     }
 
     /// Waits until `index` is durable, appended already or not.

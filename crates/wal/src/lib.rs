@@ -26,6 +26,7 @@ mod metrics;
 mod op;
 mod opening;
 mod options;
+mod prepare;
 mod provider_io;
 mod read_only;
 mod record;

@@ -22,6 +22,7 @@ mod ops;
 mod rotation;
 mod snapshot;
 mod span;
+mod spare;
 
 pub(crate) use rotation::{Rehomed, RotationRequest};
 pub(crate) use span::Sealed;
@@ -61,6 +62,7 @@ pub struct Log {
     unsynced_since: Option<Duration>,
     requested: Option<RotationRequest>,
     rotation: Option<rotation::Rotation>,
+    spare: spare::Spare,
     duties: ops::Duties,
     doing: Option<ops::Doing>,
     poison: Option<DiskError>,
@@ -163,6 +165,7 @@ impl Log {
             unsynced_since: None,
             requested: start.requested,
             rotation: None,
+            spare: spare::Spare::default(),
             duties,
             doing: None,
             poison: None,
@@ -335,12 +338,14 @@ impl Log {
         Ok(())
     }
 
-    /// Writes down how far the log is durable, if that is not on disk yet.
+    /// Writes down how far the log is durable, if that is not on disk yet, and removes a file that was made ahead.
     pub fn finish_close(&mut self) -> Result<(), Failure> {
         self.check_poison()?;
         let durable = self.lsn_of(self.active.durable);
         let is_stale = self.duties.meta_durable() != Some(durable);
         self.duties.set_meta_dirty(is_stale);
+        let spare = self.give_up_spare();
+        self.duties.remove(spare.into_iter().collect());
         Ok(())
     }
 

@@ -84,15 +84,20 @@ impl<D: Disk + Send + 'static> Wal<D> {
         }
         let (log, report) = opening.finish()?;
         let needs_thread = matches!(log.options().commit, CommitPolicy::Interval(_));
+        let prepares_segments = log.prepares_segments();
         let recoveries = u64::from(report.outcome == OpenOutcome::Recovered);
         let life = Arc::new(Life::new(log, disk, recoveries));
         let (core, result) = life.shared.lead_all(life.shared.lock());
         drop(core);
         result?;
+        let no_thread = |source| {
+            OpenError::Disk(DiskError { op: "start a thread", file: None, source: Arc::new(source) })
+        };
         if needs_thread {
-            life.start_background().map_err(|source| {
-                OpenError::Disk(DiskError { op: "start a thread", file: None, source: Arc::new(source) })
-            })?;
+            life.start_background().map_err(no_thread)?;
+        }
+        if prepares_segments {
+            life.start_preparer().map_err(no_thread)?;
         }
         Ok((Self { life }, report))
     }

@@ -33,11 +33,13 @@ fn schedules() -> std::ops::Range<u64> {
     0..count.unwrap_or(400)
 }
 
-fn open(disk: &MemoryDisk, commit: CommitPolicy, every: u32) -> Log {
+/// Every other schedule has a thread that makes segments ahead of time.
+fn open(disk: &MemoryDisk, commit: CommitPolicy, every: u32, seed: u64) -> Log {
     let mut options = Options::create(LogId::new([7; 16]));
     options.segment_bytes = 8192;
     options.commit = commit;
     options.force_rotate_every = Some(every);
+    options.prepares_segments = seed % 2 == 1;
     Wal::open_on(disk.clone(), options).unwrap().0
 }
 
@@ -48,13 +50,13 @@ fn under_all_schedules(script: impl Fn(&Log) + Clone + Send + 'static) {
             let script = script.clone();
             scheduled::run(seed, move || {
                 let disk = MemoryDisk::default();
-                let wal = open(&disk, commit, 3);
+                let wal = open(&disk, commit, 3, seed);
                 script(&wal);
                 let durable = wal.durable_index();
                 let records = wal.last_index();
                 wal.close().unwrap();
                 disk.unlock();
-                let wal = open(&disk, commit, 3);
+                let wal = open(&disk, commit, 3, seed);
                 assert_eq!(wal.last_index(), records, "closing makes all durable");
                 assert!(durable <= records);
             });
@@ -172,6 +174,30 @@ fn futures_and_threads_wait_for_one_log() {
 }
 
 #[test]
+fn a_segment_made_ahead_of_time_is_used_and_leaves_no_trace() {
+    let used = Arc::new(AtomicUsize::new(0));
+    for seed in schedules() {
+        let used = Arc::clone(&used);
+        scheduled::run(seed, move || {
+            let disks = [(); 2].map(|()| MemoryDisk::default());
+            for (prepares, disk) in (0..).zip(&disks) {
+                let wal = open(disk, CommitPolicy::StrictSync, 3, prepares);
+                for record in 0..11_u8 {
+                    // The last one needs a segment that is larger than what was made.
+                    let len = if record == 10 { 9_000 } else { 90 };
+                    wal.append(&vec![record; len]).unwrap();
+                }
+                wal.close().unwrap();
+                used.fetch_add(disk.opened(), Ordering::Relaxed);
+                assert!(prepares == 1 || disk.opened() == 0);
+            }
+            assert_eq!(disks[0].files(), disks[1].files());
+        });
+    }
+    assert!(used.load(Ordering::Relaxed) > 0, "no rotation found its segment made");
+}
+
+#[test]
 fn closing_answers_everybody() {
     under_all_schedules(|wal| {
         let closing = threads(&wal.clone(), 1, |wal, _| {
@@ -189,11 +215,13 @@ fn closing_answers_everybody() {
     for commit in POLICIES {
         for seed in schedules() {
             scheduled::run(seed, move || {
-                let wal = open(&MemoryDisk::default(), commit, 3);
+                let wal = open(&MemoryDisk::default(), commit, 3, seed);
                 let others = threads(&wal, 3, |wal, other| {
                     // Either it comes in time or the log is closed; what must not be is that nothing comes.
                     let outcome = match other {
-                        0 => wal.append(&[other]).map(drop).map_err(|error| error.to_string()),
+                        0 => (0..7)
+                            .try_for_each(|_| wal.append(&[other]).map(drop))
+                            .map_err(|error| error.to_string()),
                         1 => wal.wait_durable(Index::new(50)).map_err(|error| error.to_string()),
                         _ => wal
                             .append_ticket(&[other])
@@ -212,11 +240,14 @@ fn closing_answers_everybody() {
 #[test]
 fn a_full_disk_is_told_to_all_who_wait() {
     for commit in POLICIES {
-        for seed in schedules() {
+        // What can go wrong here takes several rare steps in a row.
+        for seed in 0..6 * schedules().end {
             scheduled::run(seed, move || {
                 let disk = MemoryDisk::default();
-                let wal = open(&disk, commit, 3);
-                disk.set_faults(Faults { writes_before_full: Some(seed % 7), ..Faults::default() });
+                let wal = open(&disk, commit, 3, seed);
+                // For good, or until somebody frees space in the middle of it all.
+                let full_for = if seed % 4 < 2 { u64::MAX } else { 1 + seed % 3 };
+                disk.set_faults(Faults { writes_before_full: Some(seed % 7), full_for, ..Faults::default() });
                 let acknowledged = Arc::new(AtomicUsize::new(0));
                 let counted = Arc::clone(&acknowledged);
                 join(threads(&wal, 4, move |wal, writer| {
@@ -249,8 +280,12 @@ fn a_loss_that_no_wait_met_is_told_to_the_next_caller() {
         for seed in schedules() {
             scheduled::run(seed, move || {
                 let disk = MemoryDisk::default();
-                let wal = open(&disk, commit, 50);
-                disk.set_faults(Faults { writes_before_full: Some(seed % 3), ..Faults::default() });
+                let wal = open(&disk, commit, 50, seed);
+                disk.set_faults(Faults {
+                    writes_before_full: Some(seed % 3),
+                    full_for: u64::MAX,
+                    ..Faults::default()
+                });
                 let appended = Arc::new(AtomicUsize::new(0));
                 let told = Arc::new(AtomicUsize::new(0));
                 let (appends, refusals) = (Arc::clone(&appended), Arc::clone(&told));
@@ -272,7 +307,7 @@ fn a_loss_that_no_wait_met_is_told_to_the_next_caller() {
                 }
                 assert!(matches!(other.sync(), Err(SyncError::Closed)), "closed in any case");
                 disk.unlock();
-                let records = open(&disk, commit, 50).last_index().map_or(0, Index::get);
+                let records = open(&disk, commit, 50, seed).last_index().map_or(0, Index::get);
                 let is_lost = (appended.load(Ordering::Relaxed) as u64) > records;
                 assert!(
                     !is_lost || told.load(Ordering::Relaxed) > 0,
@@ -289,7 +324,7 @@ fn a_dead_disk_is_told_to_all_who_wait() {
         for seed in schedules() {
             scheduled::run(seed, move || {
                 let disk = MemoryDisk::default();
-                let wal = open(&disk, commit, 3);
+                let wal = open(&disk, commit, 3, seed);
                 disk.set_faults(Faults { syncs_before_error: Some(seed % 5), ..Faults::default() });
                 let others = threads(&wal, 4, |wal, writer| {
                     while let Ok(ticket) = wal.append_ticket(&[writer]) {

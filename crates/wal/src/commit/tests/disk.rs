@@ -15,8 +15,10 @@ pub(super) struct MemoryDisk(Arc<Mutex<State>>);
 /// Which operations fail.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Faults {
-    /// So many writes succeed; those behind them find no space.
+    /// So many writes succeed; those behind them find no space,
     pub(super) writes_before_full: Option<u64>,
+    /// and so many of them fail until there is space again.
+    pub(super) full_for: u64,
     /// So many barriers succeed; those behind them fail.
     pub(super) syncs_before_error: Option<u64>,
 }
@@ -26,11 +28,21 @@ struct State {
     files: BTreeMap<String, Vec<u8>>,
     is_locked: bool,
     faults: Faults,
+    opened: usize,
 }
 
 impl MemoryDisk {
     pub(super) fn set_faults(&self, faults: Faults) {
         self.0.lock().unwrap().faults = faults;
+    }
+
+    /// How many files were opened that were there.
+    pub(super) fn opened(&self) -> usize {
+        self.0.lock().unwrap().opened
+    }
+
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        self.0.lock().unwrap().files.clone()
     }
 
     /// Forgets the lock, as the system does when a process ends.
@@ -66,7 +78,11 @@ impl State {
                 self.files.entry(name).or_default();
             }
             Op::List { names } => *names = self.files.keys().cloned().collect(),
-            Op::Open { .. } => return Ok(self.files.get(&name).ok_or_else(missing)?.len() as u64),
+            Op::Open { .. } => {
+                let len = self.files.get(&name).ok_or_else(missing)?.len() as u64;
+                self.opened += 1;
+                return Ok(len);
+            }
             Op::Create { .. } => drop(self.files.insert(name, Vec::new())),
             Op::ReadAt { offset, buf, .. } => {
                 let bytes = self.files.get(&name).ok_or_else(missing)?;
@@ -90,20 +106,30 @@ impl State {
     }
 
     fn fail(&mut self, op: &Op) -> io::Result<()> {
-        let (counter, kind) = match op {
+        let faults = &mut self.faults;
+        match op {
             Op::WriteAt { .. } | Op::WriteZeros { .. } | Op::Create { .. } => {
-                (&mut self.faults.writes_before_full, io::ErrorKind::StorageFull)
+                match &mut faults.writes_before_full {
+                    Some(0) if faults.full_for > 0 => {
+                        faults.full_for -= 1;
+                        Err(io::ErrorKind::StorageFull.into())
+                    }
+                    Some(left) => {
+                        *left = left.saturating_sub(1);
+                        Ok(())
+                    }
+                    None => Ok(()),
+                }
             }
-            Op::SyncData { .. } | Op::SyncDir => (&mut self.faults.syncs_before_error, io::ErrorKind::Other),
-            _ => return Ok(()),
-        };
-        match counter {
-            None => Ok(()),
-            Some(0) => Err(kind.into()),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
+            Op::SyncData { .. } | Op::SyncDir => match &mut faults.syncs_before_error {
+                Some(0) => Err(io::ErrorKind::Other.into()),
+                Some(left) => {
+                    *left -= 1;
+                    Ok(())
+                }
+                None => Ok(()),
+            },
+            _ => Ok(()),
         }
     }
 }
