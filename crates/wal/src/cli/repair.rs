@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use samestep_replay_traits::Index;
 
 use super::export::{sync_dir, write_synced};
-use super::{Failed, Outcome, Survey, survey};
+use super::{Failed, Outcome, Survey, look_at, survey};
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::format::{BLOCK_BYTES, BLOCK_END, HeaderRead, Meta, SegmentHeader, nonzero_len, to_u64, to_usize};
@@ -48,11 +48,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
     let mut found = Found::default();
-    let survey = survey(&args.dir, Depth::Frames, |segment, _| {
+    let survey = survey(&mut look_at(&args.dir)?, Depth::Frames, |segment, _| {
         found.take(&segment);
         Ok(())
     })?;
-    if survey.is_in_use {
+    if survey.is_in_use || survey.looks > 1 {
+        // What an earlier look found may be no more.
         return Err(Failed::InUse);
     }
     let plan = Plan::new(&survey, &found)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use expect_test::{Expect, expect};
 use samestep_wal::{Index, Options, StateRecord, Wal};
@@ -596,6 +597,55 @@ fn an_export_is_consistent() {
     assert_eq!(wal.state(1).unwrap().payload, b"vote");
     assert_eq!(wal.read(Index::new(9)).unwrap().payload[..], b"entry 9"[..]);
 }
+
+/// Tells a writer to stop, also when an assertion fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A writer appends, rotates and prunes while the log is verified and exported. That no moment of it is bad is shown
+/// beside the code of `export`; here the files and the processes are real.
+#[test]
+fn a_log_in_motion_is_verified_and_copied() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    let (wal, _) = Wal::open(&dir, crate::public::small()).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let stop_at_end = Stop(&stop);
+        scope.spawn(|| {
+            for _ in 0..APPENDS_MAX {
+                let last = wal.append(&[0x77; 300]).unwrap();
+                if last.get().is_multiple_of(100) {
+                    wal.prune_through(Index::new(last.get() - 100)).unwrap();
+                }
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        for number in 0..6 {
+            let copy = format!("copy{number}");
+            for args in [vec!["verify", "log"], vec!["export", "log", &copy], vec!["verify", &copy]] {
+                let text = run(&dir, &args);
+                assert!(text.starts_with("exit 0"), "{args:?}: {text}");
+            }
+            let (copy, report) = Wal::open(dir.with_file_name(copy), Options::default()).unwrap();
+            assert_eq!(report.outcome, samestep_wal::OpenOutcome::Clean);
+            assert_eq!(copy.state(1).unwrap().payload, b"vote");
+        }
+        drop(stop_at_end);
+    });
+    wal.close().unwrap();
+    assert!(run(&dir, &["verify", "log"]).starts_with("exit 0"));
+}
+
+/// What a writer appends at most, if nobody stops it.
+const APPENDS_MAX: usize = 200_000;
 
 #[test]
 fn mistakes_are_explained() {
