@@ -14,6 +14,7 @@ mod model;
 mod public;
 mod random;
 mod reads;
+mod recorder;
 mod replay;
 mod snapshot;
 mod threads;
