@@ -13,6 +13,7 @@ mod golden;
 mod model;
 mod public;
 mod random;
+mod random_async;
 mod reads;
 mod recorder;
 mod replay;

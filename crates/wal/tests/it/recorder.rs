@@ -5,7 +5,7 @@
 //! operation of the model disk that does the same.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use samestep_provider_traits::{
     Alignment, BufResult, Creation, DirEntry, File, IoBuf, IoBufMut, Metadata, OpenOptions, Providers, Space,
     StorageProvider,
 };
-use samestep_wal::{AsyncWal, FileName, Index, Op, Options, Prepared, StateRecord};
+use samestep_wal::{AsyncWal, FileName, Index, Op, Options, Prepared, SnapshotError, StateRecord};
 
 use crate::disk::Image;
 use crate::model::{Call, Model, payload};
@@ -276,7 +276,7 @@ async fn put<S: StorageProvider>(storage: &S, image: &Image) {
 }
 
 /// Runs `call`, as `crate::model::run` does on the blocking face.
-async fn run<S: StorageProvider>(wal: &mut AsyncWal<S>, call: Call) {
+pub(crate) async fn run<S: StorageProvider>(wal: &mut AsyncWal<S>, call: Call) {
     match call {
         Call::Append { seed, len } => {
             let bytes = payload(seed, len);
@@ -306,9 +306,26 @@ async fn run<S: StorageProvider>(wal: &mut AsyncWal<S>, call: Call) {
         }
         Call::Mark { back, seed } => {
             let index = Index::new(wal.next_index().get().wrapping_sub(1 + back));
-            wal.mark_snapshot(index, seed.into(), &payload(seed, 9)).await.unwrap();
+            match wal.mark_snapshot(index, seed.into(), &payload(seed, 9)).await {
+                Ok(()) | Err(SnapshotError::NotInLog { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
         }
         Call::Rotate => wal.rotate().await.unwrap(),
         Call::Sync => wal.sync().await.unwrap(),
     }
+}
+
+/// Everything in `wal`, as `crate::model::contents` tells it of the blocking face.
+pub(crate) async fn contents<S: StorageProvider>(wal: &mut AsyncWal<S>) -> Model {
+    let mut entries = BTreeMap::new();
+    let mut reader = wal.reader(Index::new(0)).await.unwrap();
+    while let Some(entry) = reader.next_entry().await.unwrap() {
+        entries.insert(entry.index.get(), (entry.aux, entry.payload.to_vec()));
+    }
+    let next = wal.next_index().get();
+    let first = wal.first_index().map_or(next, Index::get);
+    let states = wal.states().map(|(slot, record)| (slot, record.payload.clone())).collect();
+    let mark = wal.snapshot().map(|mark| (mark.index.get(), mark.aux, mark.payload.clone()));
+    Model { first, entries, next, states, mark }
 }
