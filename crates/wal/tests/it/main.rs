@@ -17,6 +17,7 @@ mod random_async;
 mod reads;
 mod recorder;
 mod replay;
+mod sample;
 mod snapshot;
 mod threads;
 mod tickets;
