@@ -95,10 +95,12 @@ enum Command {
     Dump(dump::Args),
     /// Cuts a damaged log where it is still whole, after copying what is cut to quarantine/.
     ///
+    /// What is before the first damage stays, or with --keep newest the segments behind the last.
+    ///
     /// Shows what it would do and does nothing, unless --apply is given. Never drops more bytes than --loss-budget,
     /// and nothing that is proven to have been acknowledged unless --accept-damage is given too.
     #[command(
-        after_help = "Examples:\n  samestep-wal repair log --loss-budget 0            what would be lost?\n  samestep-wal repair log --loss-budget 4096 --apply\n  samestep-wal repair log --loss-budget 1000000 --accept-damage --apply"
+        after_help = "Examples:\n  samestep-wal repair log --loss-budget 0            what would be lost?\n  samestep-wal repair log --loss-budget 4096 --apply\n  samestep-wal repair log --loss-budget 1000000 --accept-damage --apply\n  samestep-wal repair log --keep newest --loss-budget 1000000 --accept-damage --apply"
     )]
     Repair(repair::Args),
     /// Copies a log, also one in use, to a new directory, cut where it is durable.
