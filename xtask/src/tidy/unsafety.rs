@@ -75,4 +75,5 @@ const MODULES: &[(&str, &[&str])] = &[
     ("crates/lane-runner/tests/fixture", &["uninit"]),
     // Counts allocations: a global allocator is an unsafe trait.
     ("benches/src", &["alloc"]),
+    ("crates/wal/tests/flips", &["alloc"]),
 ];

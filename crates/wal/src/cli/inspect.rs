@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{Failed, Outcome, Survey, dry_open, finding_json, survey};
+use super::{Failed, Outcome, Survey, dry_open, finding_json, look_at, survey};
 use crate::error::OpenError;
 use crate::log::Log;
 use crate::options::TailModel;
@@ -22,7 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
-    let survey = survey(&args.dir, Depth::Headers, |_, _| Ok(()))?;
+    let survey = survey(&mut look_at(&args.dir)?, Depth::Headers, |_, _| Ok(()))?;
     let opening = dry_open(&args.dir, TailModel::Sector);
     let out = io::stdout().lock();
     if args.json {

@@ -151,6 +151,9 @@ impl Verify {
         let file = FileName::Segment(header.id);
         match recover(bytes, nonzero_len(bytes), header, promised, self.tail) {
             Ok(recovered) => {
+                if self.first_promised(header.id) > recovered.view.next_index() {
+                    self.damage(Damage::new(header.id, DamageKind::Sequence));
+                }
                 let bytes = recovered.nonzero_end.saturating_sub(recovered.end);
                 if recovered.tail != Tail::Zero {
                     self.note(file, Problem::Torn { offset: recovered.end, bytes });
@@ -178,6 +181,14 @@ impl Verify {
                 (batch_end(&walked.frames, at), proven)
             }
         }
+    }
+
+    /// First index that is not pruned, as `wal.meta` and the headers have it; the log cannot end before it.
+    fn first_promised(&self, newest: SegmentId) -> Index {
+        let meta = self.meta.best.filter(|meta| !self.is_in_use || meta.highest == newest);
+        let headers = self.found.values().filter_map(|found| valid(&found.header));
+        let of_headers = headers.filter(|header| header.id <= newest).map(|header| header.live_first);
+        of_headers.max().max(meta.map(|meta| meta.live_first)).unwrap_or(Index::new(0))
     }
 }
 
