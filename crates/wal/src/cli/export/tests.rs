@@ -82,7 +82,7 @@ impl Disk for Files {
                 bytes.resize(len, 0);
                 bytes[start..end].copy_from_slice(buf);
             }
-            Op::WriteZeros { file, len } => {
+            Op::WriteZeros { file, len, .. } => {
                 *self.handle(*file)?.lock().unwrap() = vec![0; usize::try_from(*len).unwrap()];
             }
             Op::SetLen { file, len } => {
