@@ -284,6 +284,35 @@ fn a_segment_of_another_past_is_refused() {
     }
 }
 
+/// The same, and only the last record of the segment is another one: every frame in it follows the one before, and the
+/// next segment's header alone knows how it ended.
+#[test]
+fn a_segment_whose_last_record_is_of_another_past_is_refused() {
+    let pasts = [9, 10].map(|last| {
+        let disk = SimDisk::from_image(&Image::new());
+        let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, Some(2))).unwrap();
+        for seed in [1, last, 3, 4] {
+            run(&mut wal, Call::Append { seed, len: 30 }).unwrap();
+        }
+        wal.close().unwrap();
+        disk.image()
+    });
+    let [mut image, other] = pasts;
+    image.insert(name(1), other[&name(1)].clone());
+    image.retain(|name, _| !name.contains(".idx"));
+    let (wal, _) = Wal::open_on(SimDisk::from_image(&image), defaults()).unwrap();
+    let mut reader = wal.reader(Index::new(1)).unwrap();
+    let mut lent = 0;
+    let error = loop {
+        match reader.next_entry() {
+            Ok(entry) => lent += u64::from(entry.expect("the reader ends with an error").index.get() == 1),
+            Err(error) => break error,
+        }
+    };
+    let ReadError::Corrupt(damage) = error else { panic!("it must be refused: {error}") };
+    assert_eq!((damage.kind, damage.segment, lent), (DamageKind::Chain, SegmentId::new(1), 1));
+}
+
 /// A tear inside a sector is nothing that the sector model explains: it refuses, and writes nothing. The evidence
 /// model drops it.
 #[test]
