@@ -76,4 +76,5 @@ const MODULES: &[(&str, &[&str])] = &[
     // Counts allocations: a global allocator is an unsafe trait.
     ("benches/src", &["alloc"]),
     ("crates/wal/tests/flips", &["alloc"]),
+    ("crates/noun/tests/it", &["alloc"]),
 ];

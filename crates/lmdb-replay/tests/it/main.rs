@@ -1,0 +1,14 @@
+//! Logs as the public interface shows them.
+#![expect(clippy::disallowed_methods, reason = "the tests start processes, which are known by their ids")]
+
+mod common;
+mod damage;
+mod generic;
+#[cfg(feature = "vere")]
+mod genuine;
+#[cfg(feature = "vere")]
+mod kernel;
+mod locks;
+#[cfg(feature = "vere")]
+mod play;
+mod programs;
