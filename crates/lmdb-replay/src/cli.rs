@@ -23,6 +23,8 @@ mod events;
 mod info;
 mod lock;
 mod maintain;
+mod play;
+mod rock;
 mod stats;
 mod verify;
 
@@ -49,6 +51,8 @@ pub fn main() -> ExitCode {
         Command::Salvage(args) => copy::run_salvage(&args),
         Command::Export(args) => copy::run_export(&args),
         Command::Import(args) => copy::run_import(&args),
+        Command::Play(args) => play::run(&args),
+        Command::Rock(args) => rock::run(&args),
         Command::Lock(args) => lock::run(&args),
     };
     match outcome {
@@ -136,6 +140,17 @@ enum Command {
     /// Makes a pier of an exported copy, after a check of every page and event of it.
     #[command(after_help = "Examples:\n  samestep-lmdb import /backup/zod-2031-05-01 zod")]
     Import(copy::ImportArgs),
+    /// Replays the log on the reference Nock machine, and checks the mug of every event.
+    ///
+    /// Nothing is written into the pier. A crash in an event ends the replay with its trace; nothing is ever made up
+    /// for it.
+    #[command(
+        after_help = "Examples:\n  samestep-lmdb play zod --full\n  samestep-lmdb play zod -n 717 --state zod-state --snap-at 10000\n  samestep-lmdb play zod --soft-mugs --json | jq .first_divergence"
+    )]
+    Play(play::Args),
+    /// Lists and writes rocks: kernels in files that every runtime can load.
+    #[command(after_help = "Examples:\n  samestep-lmdb rock list zod\n  samestep-lmdb rock save zod -n 1000")]
+    Rock(rock::Args),
     /// Shows who has the pier.
     #[command(after_help = "Examples:\n  samestep-lmdb lock zod || echo 'stop the ship first'")]
     Lock(lock::Args),
@@ -148,6 +163,7 @@ enum Outcome {
     Usage = 1,
     Findings = 2,
     InUse = 3,
+    Replay = 4,
     Disk = 5,
 }
 

@@ -16,7 +16,7 @@ use crate::snapshot::{Snapshot, SnapshotStore};
 pub use self::error::{ReplayError, ReplayFailure};
 pub use self::observer::{EventAt, Notice, Observer};
 #[cfg(feature = "vere")]
-pub use self::pier::{PlayError, PlayOptions, PlayReport, Start, log_tag, play};
+pub use self::pier::{PlayError, PlayOptions, PlayReport, Prepared, Start, log_tag, play, prepare};
 pub use self::report::{Divergence, End, Report};
 
 /// Drives a machine through a log, from where it stands.

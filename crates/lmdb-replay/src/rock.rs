@@ -116,6 +116,14 @@ pub fn write(root: &Path, number: u64, jam: &[u8]) -> Result<PathBuf, RockError>
     Ok(path)
 }
 
+/// Writes a rock into a file of any name, as [`write`] does.
+#[cfg(feature = "cli")]
+pub(crate) fn write_file(path: &Path, jam: &[u8]) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidInput)?;
+    durable::replace(dir, name, jam)
+}
+
 /// Why there is no rock.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -126,7 +126,7 @@ fn event_json(event: Event<'_>, life: u64) -> Value {
 }
 
 /// When a job happened, to the second.
-fn date(job: &Job) -> String {
+pub(super) fn date(job: &Job) -> String {
     jiff::Timestamp::from_second(job.unix_seconds())
         .map_or_else(|_| format!("{:#x}", job.now), |date| date.to_string())
 }

@@ -85,31 +85,10 @@ pub fn play<M: Machine>(
     options: &PlayOptions,
     observer: &mut (impl Observer + ?Sized),
 ) -> Result<(Replay<M>, PlayReport), PlayError<M::Error>> {
-    let survey = Survey::of(pier).map_err(|source| PlayError::Io { path: pier.log_dir(), source })?;
-    let log = pier.log()?;
-    // Where an epoch cannot be opened the end is not known: the replay goes as far as it can be read, and says why.
-    let log_last = if survey.epochs.iter().any(|epoch| epoch.data.is_err()) {
-        u64::MAX
-    } else {
-        // An empty epoch tells by its number where the one before it ends.
-        let newest = survey.epochs.last().map_or(0, |epoch| epoch.number);
-        survey.last().max(Some(newest)).filter(|last| *last > 0).ok_or(PlayError::Empty)?
-    };
-    let target = options.target.unwrap_or(log_last).min(log_last);
-    let (mut replay, started_from) =
-        find_start(pier, machine, store, options.start, target, log_last, observer)?;
-    let identity = survey.identity();
-    let boot_events = match (options.boot_events, identity) {
-        (Some(count), _) => count,
-        (None, Some(identity)) => identity.life.into(),
-        (None, None) if replay.number() > 0 => 0,
-        (None, None) => return Err(PlayError::NoLife),
-    };
-    if replay.number() == 0 && boot_events > log_last {
-        return Err(ReplayFailure::BootTooShort { boot_events, found: log_last }.into());
-    }
+    let Prepared { mut replay, started_from, log_last, target, boot_events } =
+        prepare(pier, machine, store, options, observer)?;
     let replay_options = ReplayOptions {
-        target: Some(target),
+        target,
         boot_events,
         values: ValueFormat::MugFirst,
         mugs: options.mugs,
@@ -117,15 +96,66 @@ pub fn play<M: Machine>(
         snapshot_every: options.snapshot_every,
         ..ReplayOptions::default()
     };
-    let from = Index::new(replay.number().saturating_add(1));
-    let reader = log.reader(from);
+    let reader = pier.log()?.reader(Index::new(replay.number().saturating_add(1)));
     let mut reader = reader.map_err(|error| match error {
         LogError::BeforeFirst { first, .. } => PlayError::NoStart { first, number: replay.number() },
         error => PlayError::Log(error),
     })?;
     let report = replay.run(&mut reader, &replay_options, store, observer)?;
-    let log_last = if log_last == u64::MAX { None } else { Some(log_last) };
     Ok((replay, PlayReport { replay: report, started_from, log_last }))
+}
+
+/// A replay of a pier that stands at its start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Prepared<M> {
+    /// The machine, behind the event of the state that was found, or before the first one.
+    pub replay: Replay<M>,
+    /// From what it starts, in words.
+    pub started_from: String,
+    /// The last event of the log; `None` if an epoch cannot be opened.
+    pub log_last: Option<u64>,
+    /// The last event to apply; `None` if that is where the log can no longer be read.
+    pub target: Option<u64>,
+    /// How many events boot the machine, if it stands before the first one.
+    pub boot_events: u64,
+}
+
+/// Finds where a replay of `pier` starts and ends, and loads the state to start from. No event is applied.
+///
+/// # Errors
+///
+/// [`PlayError`].
+pub fn prepare<M: Machine>(
+    pier: &Pier,
+    machine: M,
+    store: Option<&SnapshotStore>,
+    options: &PlayOptions,
+    observer: &mut (impl Observer + ?Sized),
+) -> Result<Prepared<M>, PlayError<M::Error>> {
+    let survey = Survey::of(pier).map_err(|source| PlayError::Io { path: pier.log_dir(), source })?;
+    // Where an epoch cannot be opened the end is not known: the replay goes as far as it can be read, and says why.
+    let log_last = if survey.epochs.iter().any(|epoch| epoch.data.is_err()) {
+        None
+    } else {
+        // An empty epoch tells by its number where the one before it ends.
+        let newest = survey.epochs.last().map_or(0, |epoch| epoch.number);
+        Some(survey.last().max(Some(newest)).filter(|last| *last > 0).ok_or(PlayError::Empty)?)
+    };
+    let end = log_last.unwrap_or(u64::MAX);
+    let target = options.target.unwrap_or(end).min(end);
+    let (replay, started_from) = find_start(pier, machine, store, options.start, target, end, observer)?;
+    let boot_events = match (options.boot_events, survey.identity()) {
+        (Some(count), _) => count,
+        (None, Some(identity)) => identity.life.into(),
+        (None, None) if replay.number() > 0 => 0,
+        (None, None) => return Err(PlayError::NoLife),
+    };
+    if replay.number() == 0 && boot_events > end {
+        return Err(ReplayFailure::BootTooShort { boot_events, found: end }.into());
+    }
+    let target = Some(target).filter(|target| *target < u64::MAX);
+    Ok(Prepared { replay, started_from, log_last, target, boot_events })
 }
 
 /// What names the log of a pier in snapshots: its ship.

@@ -36,8 +36,10 @@ impl Window {
             let run_max = (RUN_BYTES_MAX / page_bytes).max(1) as u64;
             let is_near = page.abs_diff(self.first + self.count) <= 2 * run_max;
             self.run = if is_near { (self.run * 4).min(run_max) } else { 1 };
-            // Writers put pages that follow each other a little out of order.
-            let first = if self.run == 1 { page } else { page & !(BEHIND_PAGES - 1) };
+            // Writers put pages that follow each other a little out of order. What was in the last run is not wanted.
+            let end = self.first + self.count;
+            let behind = (page & !(BEHIND_PAGES - 1)).max(if page >= end { end } else { 0 });
+            let first = if self.run == 1 { page } else { behind };
             // The two meta pages are never wanted.
             let first = first.max(2).min(page);
             let count = (page - first + self.run).min(file.page_count() - first);

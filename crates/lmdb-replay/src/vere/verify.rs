@@ -354,6 +354,9 @@ fn end_of(epoch: &EpochSurvey) -> Option<u64> {
 
 fn open_problem(error: &OpenError) -> Problem {
     match error {
+        OpenError::Io(source) if source.kind() == io::ErrorKind::NotFound => {
+            Problem::Unopenable { why: "there is no data file".to_owned(), is_truncated: false }
+        }
         OpenError::Io(_) => Problem::Unreadable { why: chain(error) },
         _ => Problem::Unopenable {
             why: chain(error),

@@ -1,17 +1,21 @@
 //! The lock file, by both of Vere's protocols.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use samestep_lmdb_replay::lock::{self, Evidence, Holder, LockError, LockState, ProcessIds, Stale};
 
-use crate::programs::{Holding, compile};
+use crate::programs::{Holding, try_compile};
 
 const HONOUR: ProcessIds = ProcessIds::Honour;
 
+fn compile(folder: &Path) -> PathBuf {
+    try_compile(folder, "hold", &[]).unwrap()
+}
+
 fn hold(folder: &Path, file: &Path, kind: &str) -> Holding {
-    let program = compile(folder, "hold", &[]);
+    let program = compile(folder);
     Holding::start(Command::new(program).arg(file).arg(kind))
 }
 
@@ -51,7 +55,7 @@ fn readers_share_and_writers_do_not() {
     // One guard that ends does not end the lock of the other, as closing a descriptor would.
     drop(second);
     drop(other);
-    let program = compile(folder.path(), "hold", &[]);
+    let program = compile(folder.path());
     let refused = Command::new(&program).arg(&path).arg("w").status().unwrap();
     assert_eq!(refused.code(), Some(1), "a ship cannot start while the log is read");
     let error = holder(lock::write(&path, HONOUR).unwrap_err());
@@ -85,7 +89,7 @@ fn reading_creates_nothing() {
 fn the_id_of_a_living_process_is_honoured() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".vere.lock");
-    let program = compile(folder.path(), "hold", &[]);
+    let program = compile(folder.path());
     let ship = Holding::start(Command::new(program).arg(folder.path().join("other")).arg("w"));
     fs::write(&path, format!("{}\n", ship.pid())).unwrap();
     let expected = Holder { pid: Some(ship.pid()), evidence: Evidence::ProcessId };
@@ -100,7 +104,7 @@ fn the_id_of_a_living_process_is_honoured() {
 #[test]
 fn stale_files_are_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let program = compile(folder.path(), "hold", &[]);
+    let program = compile(folder.path());
     let ended = Holding::start(Command::new(program).arg(folder.path().join("other")).arg("w"));
     let dead = ended.pid();
     drop(ended);

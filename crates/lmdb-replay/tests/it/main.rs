@@ -12,3 +12,5 @@ mod locks;
 #[cfg(feature = "vere")]
 mod play;
 mod programs;
+#[cfg(feature = "vere")]
+mod vere;

@@ -1,7 +1,7 @@
 //! `export` and `import`: a pier's log, snapshots and rocks, copied such that the copy is one state.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,9 +43,11 @@ pub struct Copied {
 ///
 /// The copy gets its name when all of it is durable and every page of it was checked.
 ///
+/// Done already, nothing is copied.
+///
 /// # Errors
 ///
-/// [`Refusal::Exists`] if `to` is there; [`MaintainError::Pier`] if somebody has the pier and `live` does not allow
+/// [`Refusal::Exists`] if `to` is there and no such copy; [`MaintainError::Pier`] if somebody has the pier and `live` does not allow
 /// it; [`MaintainError::BadCopy`] if a data file does not stand still or is damaged.
 pub fn export(
     from: &Path,
@@ -54,7 +56,7 @@ pub fn export(
     mut begin: impl FnMut(&Path),
 ) -> Result<Copied, MaintainError> {
     if at(to, fs::exists(to))? {
-        return Err(Refusal::Exists { path: to.to_owned() }.into());
+        return if is_copy(from, to)? { Ok(Copied::default()) } else { Err(exists(to)) };
     }
     let opened = Pier::open(from, Access::Read, ProcessIds::Honour);
     // Held while it is copied, or not held at all.
@@ -72,15 +74,20 @@ pub fn export(
 
 /// Copies an exported pier, or any that nobody has, into the folder `to`, which may be there but has no `.urb`.
 ///
-/// Every page and event of `from` is checked first. The log gets its name when all of it is durable.
+/// Every page and event of `from` is checked first. The log gets its name when all of it is durable. Done already,
+/// nothing is copied.
 ///
 /// # Errors
 ///
-/// [`Refusal::Exists`] if there is a `.urb`, [`Refusal::Damaged`] with the first finding; [`MaintainError`] otherwise.
+/// [`Refusal::Exists`] if there is a `.urb` and it is no such copy, [`Refusal::Damaged`] with the first finding; [`MaintainError`] otherwise.
 pub fn import(from: &Path, to: &Path, mut begin: impl FnMut(&Path)) -> Result<Copied, MaintainError> {
     let urb = to.join(".urb");
+    let temporary = to.join(format!("{OWN_TEMPORARY}import"));
     if at(&urb, fs::exists(&urb))? {
-        return Err(Refusal::Exists { path: urb }.into());
+        let _lock = Pier::lock_new(to, ProcessIds::Honour)?;
+        // A call that was interrupted behind its rename has done all but this.
+        at(&temporary, remove_if_there(&temporary))?;
+        return if is_copy(from, to)? { Ok(Copied::default()) } else { Err(exists(&urb)) };
     }
     let pier = Pier::open(from, Access::Read, ProcessIds::Honour)?;
     let verified = at(from, verify(&pier, Depth::Events, |_, _| {}))?;
@@ -90,13 +97,47 @@ pub fn import(from: &Path, to: &Path, mut begin: impl FnMut(&Path)) -> Result<Co
     }
     at(to, fs::create_dir_all(to))?;
     let _lock = Pier::lock_new(to, ProcessIds::Honour)?;
-    let temporary = to.join(format!("{OWN_TEMPORARY}import"));
     at(&temporary, remove_if_there(&temporary))?;
     at(&temporary, make_dir(&temporary))?;
     let copied = copy_all(from, &temporary, &mut begin)?;
     at(&urb, rename(&temporary.join(".urb"), &urb))?;
     at(&temporary, remove(&temporary))?;
     Ok(copied)
+}
+
+fn exists(path: &Path) -> MaintainError {
+    Refusal::Exists { path: path.to_owned() }.into()
+}
+
+/// Whether `to` has the files that a copy of `from` has, byte by byte, so that there is nothing to do.
+fn is_copy(from: &Path, to: &Path) -> Result<bool, MaintainError> {
+    let files = at(from, files_to_copy(from))?;
+    if files.is_empty() || at(to, files_to_copy(to))? != files {
+        return Ok(false);
+    }
+    for name in files {
+        let (source, target) = (from.join(&name), to.join(&name));
+        if !at(&target, has_same_bytes(&source, &target))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn has_same_bytes(a: &Path, b: &Path) -> io::Result<bool> {
+    let (mut a, mut b) = (BufReader::new(File::open(a)?), BufReader::new(File::open(b)?));
+    loop {
+        let (here, there) = (a.fill_buf()?, b.fill_buf()?);
+        let len = here.len().min(there.len());
+        if len == 0 {
+            return Ok(here.len() == there.len());
+        }
+        if here[..len] != there[..len] {
+            return Ok(false);
+        }
+        a.consume(len);
+        b.consume(len);
+    }
 }
 
 /// The files that a copy of the pier at `root` has, named below it.

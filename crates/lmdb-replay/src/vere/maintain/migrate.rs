@@ -20,10 +20,17 @@ use crate::vere::verify::OWN_TEMPORARY;
 /// [`Refusal`] if the live snapshot is not whole or not of the last event, or if the log is damaged.
 pub fn plan_migrate(pier: &Pier, options: RollOptions) -> Result<Plan, MaintainError> {
     let mut plan = Plan { steps: Vec::new(), write: options.write };
+    let log_dir = pier.log_dir();
+    let [first, top, newest] =
+        ["epoch", "top", "roll"].map(|name| log_dir.join(format!("{OWN_TEMPORARY}{name}")));
+    for temporary in [&first, &top, &newest] {
+        if temporary.exists() {
+            plan.steps.push(Step::Remove(temporary.clone()));
+        }
+    }
     if pier.disk_version() == DiskVersion::Epochs {
         return Ok(plan);
     }
-    let log_dir = pier.log_dir();
     let survey = at(&log_dir, Survey::of(pier))?;
     let flat = log_dir.join(Layout::VERE.data_file);
     let damaged = |why: String| Refusal::Damaged { path: flat.clone(), why };
@@ -32,12 +39,9 @@ pub fn plan_migrate(pier: &Pier, options: RollOptions) -> Result<Plan, MaintainE
     let (_, last) = data.bounds.ok_or_else(|| damaged("it holds no event".to_owned()))?;
     let format = check_snapshot(&survey.snapshot, options.snapshot, last)?;
 
-    let [first, top, newest] =
-        ["epoch", "top", "roll"].map(|name| log_dir.join(format!("{OWN_TEMPORARY}{name}")));
-    for temporary in [&first, &top, &newest, &log_dir.join("tmp")] {
-        if temporary.exists() {
-            plan.steps.push(Step::Remove(temporary.clone()));
-        }
+    // What Vere left of one.
+    if log_dir.join("tmp").exists() {
+        plan.steps.push(Step::Remove(log_dir.join("tmp")));
     }
     if pier.disk_version() == DiskVersion::Flat {
         plan.steps.push(Step::SetVersion { dir: log_dir.clone(), version: 2 });
