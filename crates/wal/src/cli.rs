@@ -10,14 +10,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::disk::Disk;
 use crate::error::OpenError;
-use crate::log::Log;
 use crate::op::DiskError;
-use crate::opening::Opening;
-use crate::options::{Options, TailModel};
 use crate::read_only::ReadOnlyDisk;
-use crate::report::RecoveryReport;
 use crate::verify::Finding;
 
 mod bench;
@@ -28,7 +23,7 @@ mod repair;
 mod survey;
 mod verify;
 
-use survey::{Survey, survey};
+use survey::{Opened, Survey, dry_open, survey};
 
 /// Runs the command with this process's arguments.
 pub fn main() -> ExitCode {
@@ -164,17 +159,6 @@ impl Failed {
         }
         out
     }
-}
-
-/// Follows an opening up to its decisions, without doing what it then would.
-fn dry_open(dir: &Path, tail: TailModel) -> Result<(Log, RecoveryReport), OpenError> {
-    let mut disk = ReadOnlyDisk::new(dir);
-    let mut opening = Opening::new(Options { tail, ..Options::default() })?;
-    while let Some(mut op) = opening.poll_op() {
-        let outcome = disk.perform(&mut op);
-        opening.handle_completion(op, outcome)?;
-    }
-    opening.finish()
 }
 
 /// The directory of a log, to be read; fails unless something of a log is in it.

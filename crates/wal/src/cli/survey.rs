@@ -3,16 +3,21 @@
 //! A log in use has no moment at which all of it can be read. So each look tells whether the log moved under it, and
 //! what looked like damage is looked at again: what is told in the end was there in every look.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failed, Outcome};
 use crate::disk::Disk;
+use crate::error::OpenError;
 use crate::format::BLOCK_BYTES;
+use crate::log::Log;
 use crate::op::{FileName, Op};
-use crate::options::TailModel;
+use crate::opening::Opening;
+use crate::options::{Options, TailModel};
 use crate::read_only::ReadOnlyDisk;
+use crate::report::RecoveryReport;
 use crate::verify::{Depth, Finding, Problem, SegmentImage, Severity, Summary, Verify};
 
 /// A log's directory, which others may change meanwhile.
@@ -183,6 +188,45 @@ pub(super) fn look<S: Source>(
         Motion::Still
     };
     Ok(Look { summary: verify.summary().clone(), findings, motion })
+}
+
+/// What an opening would do.
+#[derive(Debug)]
+pub(super) enum Opened {
+    Succeeds(Box<(Log, RecoveryReport)>),
+    IsRefused(OpenError),
+    /// The log moved with every look, and no two looks were refused alike.
+    IsUnknown,
+}
+
+/// Follows an opening up to its decisions, without doing what it then would. What refuses it in a log that moves is
+/// told only if it does so at every look.
+pub(super) fn dry_open(source: &mut impl Source, tail: TailModel) -> Result<Opened, Failed> {
+    let mut refusals = BTreeMap::new();
+    for _ in 0..LOOKS_MAX {
+        let before = (source.is_in_use()?, bounds(source));
+        let error = match dry_open_once(source, tail) {
+            Ok(opened) => return Ok(Opened::Succeeds(Box::new(opened))),
+            Err(error) => error,
+        };
+        if !before.0 && before == (source.is_in_use()?, bounds(source)) {
+            return Ok(Opened::IsRefused(error));
+        }
+        refusals.insert(error.to_string(), error);
+    }
+    Ok(match refusals.pop_first() {
+        Some((_, error)) if refusals.is_empty() => Opened::IsRefused(error),
+        _ => Opened::IsUnknown,
+    })
+}
+
+fn dry_open_once(source: &mut impl Source, tail: TailModel) -> Result<(Log, RecoveryReport), OpenError> {
+    let mut opening = Opening::new(Options { tail, ..Options::default() })?;
+    while let Some(mut op) = opening.poll_op() {
+        let outcome = source.perform(&mut op);
+        opening.handle_completion(op, outcome)?;
+    }
+    opening.finish()
 }
 
 /// What `wal.meta` says. Whoever opens a log, rotates or closes it writes that anew before anything is trimmed or

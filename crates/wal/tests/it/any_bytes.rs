@@ -17,6 +17,11 @@ proptest! {
     fn any_bytes_with_right_checksums_are_survived(data in vec(prop_oneof![Just(0_u8), Just(1), any::<u8>()], 0..2000)) {
         survive(&data, Checksums::Mended);
     }
+
+    #[test]
+    fn any_patches_are_survived(data in vec(any::<u8>(), 0..60)) {
+        crate::patched::survive(&data);
+    }
 }
 
 /// Found by fuzzing: a `wal.meta` with a good checksum said that every segment there is was pruned.

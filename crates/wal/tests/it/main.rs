@@ -11,6 +11,7 @@ mod faults;
 mod follow;
 mod golden;
 mod model;
+mod patched;
 mod public;
 mod random;
 mod random_async;

@@ -10,18 +10,7 @@ pub(crate) fn log(is_closed: bool) -> (Image, Model) {
     let disk = SimDisk::from_image(&Image::new());
     let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, Some(3))).unwrap();
     let mut model = Model::new();
-    let calls = [
-        Call::Append { seed: 1, len: 5 },
-        Call::State { slot: 1, seed: 2 },
-        Call::Append { seed: 4, len: 30 },
-        Call::Batch { seed: 3, lens: [20, 0, 7] },
-        Call::Truncate { back: 1 },
-        Call::Append { seed: 9, len: 40 },
-        Call::Append { seed: 10, len: 3 },
-        Call::Append { seed: 11, len: 520 },
-        Call::Append { seed: 12, len: 11 },
-    ];
-    for call in calls {
+    for call in CALLS {
         run(&mut wal, call).unwrap();
         model.apply(call);
     }
@@ -61,3 +50,16 @@ pub(crate) fn read_on<D: Disk + Send + 'static>(
         error.to_string()
     })
 }
+
+/// What is done to make it.
+pub(crate) const CALLS: [Call; 9] = [
+    Call::Append { seed: 1, len: 5 },
+    Call::State { slot: 1, seed: 2 },
+    Call::Append { seed: 4, len: 30 },
+    Call::Batch { seed: 3, lens: [20, 0, 7] },
+    Call::Truncate { back: 1 },
+    Call::Append { seed: 9, len: 40 },
+    Call::Append { seed: 10, len: 3 },
+    Call::Append { seed: 11, len: 520 },
+    Call::Append { seed: 12, len: 11 },
+];

@@ -449,7 +449,12 @@ fn a_log_in_motion_is_verified_and_copied() {
         });
         for number in 0..6 {
             let copy = format!("copy{number}");
-            for args in [vec!["verify", "log"], vec!["export", "log", &copy], vec!["verify", &copy]] {
+            for args in [
+                vec!["inspect", "log"],
+                vec!["verify", "log"],
+                vec!["export", "log", &copy],
+                vec!["verify", &copy],
+            ] {
                 let text = run(&dir, &args);
                 assert!(text.starts_with("exit 0"), "{args:?}: {text}");
             }

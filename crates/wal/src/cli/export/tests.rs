@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::super::survey::{Source, survey};
+use super::super::survey::{Opened, Source, dry_open, survey};
 use super::super::{Failed, Outcome};
 use super::{Copied, copy};
 use crate::disk::Disk;
 use crate::format::Meta;
 use crate::id::{LogId, Lsn};
 use crate::op::{FileName, Op};
-use crate::options::{CommitPolicy, Options};
+use crate::options::{CommitPolicy, Options, TailModel};
 use crate::report::OpenOutcome;
 use crate::verify::Depth;
 use crate::view::StateRecord;
@@ -228,7 +228,14 @@ impl<'a> Moving<'a> {
 impl Disk for Moving<'_> {
     fn perform(&mut self, op: &mut Op) -> io::Result<u64> {
         self.step();
-        self.files.perform(op)
+        match op {
+            // As of a directory that is only looked at.
+            Op::Lock | Op::SyncParent | Op::SyncDir | Op::SyncData { .. } => Ok(0),
+            Op::List { .. } | Op::Open { .. } | Op::ReadAt { .. } | Op::Close { .. } => {
+                self.files.perform(op)
+            }
+            other => panic!("a look changes nothing: {other:?}"),
+        }
     }
 
     fn reader(&self) -> Self {
@@ -307,6 +314,20 @@ fn a_log_in_motion_is_never_called_damaged() {
         looks += 1;
     });
     assert!(looks > 1000);
+}
+
+#[test]
+fn no_opening_of_a_log_in_motion_is_said_to_be_refused() {
+    let recording = record();
+    let (mut told, mut unknown) = (0, 0);
+    paces(&recording, starts(&recording), |mut moving, why| {
+        match dry_open(&mut moving, TailModel::Sector).unwrap() {
+            Opened::Succeeds(_) => told += 1,
+            Opened::IsUnknown => unknown += 1,
+            Opened::IsRefused(error) => panic!("{why}: {error}"),
+        }
+    });
+    assert!(told > 1000 && unknown < told / 10, "{told} told, {unknown} not");
 }
 
 /// From the first `wal.meta` on, and densely around the close and the second opening.
