@@ -288,6 +288,7 @@ impl Problem {
             | Self::StaleLock { .. }
             | Self::Leaked { .. }
             | Self::Leftover { .. }
+            | Self::Date { .. }
             | Self::SnapshotPatch => Severity::Note,
             Self::ShortButFree { .. }
             | Self::MetaTransactions { .. }
@@ -299,7 +300,6 @@ impl Problem {
             | Self::SnapshotElsewhere { .. }
             | Self::SnapshotBehind { .. }
             | Self::MugZero { .. }
-            | Self::Date { .. }
             | Self::SameEpoch { .. }
             | Self::EpochIsFile
             | Self::Migrating => Severity::Warning,

@@ -300,3 +300,32 @@ fn writing_is_refused_where_a_page_is_used_twice() {
     let pier = Pier::open(&root, Access::Write, ProcessIds::Honour).unwrap();
     assert!(matches!(Appender::open(&pier, WRITE), Err(MaintainError::Write(_))));
 }
+
+/// A flat log that runtime 2.12 chopped holds its last event, with what was before it beside; nothing is wrong.
+#[test]
+fn a_flat_log_that_was_chopped_is_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("pier");
+    let spec = PierSpec {
+        identity: ZOD,
+        disk: DiskVersion::Flat,
+        format: EpochFormat::NorthSouth,
+        runtime: String::new(),
+        write: WRITE,
+    };
+    drop(create_pier(&root, &spec).unwrap());
+    let log = root.join(".urb/log");
+    let guard = samestep_lmdb_replay::lock::write(&root.join(".vere.lock"), ProcessIds::Honour).unwrap();
+    let mut writer = EpochWriter::open(&log, 0, Layout::VERE, WRITE, &guard).unwrap();
+    writer.append_numbered([(67, value(5, &job(67)))]).unwrap();
+    writer.close();
+    drop(guard);
+    assert_eq!(problems(&root), [Problem::FirstEvent { expected: 1, found: 67 }]);
+    fs::create_dir(log.join("chop")).unwrap();
+    assert!(matches!(problems(&root)[..], [Problem::Leftover { .. }]));
+    let pier = Pier::open(&root, Access::Read, ProcessIds::Honour).unwrap();
+    assert_eq!(pier.disk_version(), DiskVersion::Flat);
+    let log = pier.log().unwrap();
+    let mut reader = log.reader(log.first().unwrap()).unwrap();
+    assert_eq!(reader.next_event().unwrap().unwrap().number, 67);
+}

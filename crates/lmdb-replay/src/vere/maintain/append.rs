@@ -19,7 +19,8 @@ impl<'p> Appender<'p> {
     ///
     /// [`Refusal::NoEpoch`], or [`MaintainError`].
     pub fn open(pier: &'p Pier, options: WriteOptions) -> Result<Self, MaintainError> {
-        let newest = pier.epochs()?.pop().ok_or(Refusal::NoEpoch)?;
+        // Two folders that mean one epoch are refused before one of them is chosen.
+        let newest = pier.log()?.epochs().last().cloned().ok_or(Refusal::NoEpoch)?;
         let guard = pier.write_guard();
         let writer = EpochWriter::open(&newest.path, newest.number, Layout::VERE, options, guard)?;
         Ok(Self { writer })
