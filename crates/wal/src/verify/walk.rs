@@ -129,13 +129,14 @@ impl Verify {
 
     fn walk_without_header(&mut self, id: SegmentId, bytes: Vec<u8>) {
         let is_behind = self.newest.is_none_or(|newest| id > newest);
-        if let (true, Some(log_id)) = (is_behind, self.log_id) {
-            if proves_activation(&bytes, nonzero_len(&bytes), &FrameKey::new(log_id, id)) {
-                self.damage(Damage::new(id, DamageKind::SegmentHeader));
-            } else {
-                self.note(FileName::Segment(id), Problem::NeverActivated);
-            }
-        } else if self.log_id.is_none() {
+        // A segment is started when the one before it has its header, so at most the last file is without one.
+        let is_last = self.is_in_use || self.found.keys().next_back() == Some(&id);
+        let is_activated = self
+            .log_id
+            .is_some_and(|log_id| proves_activation(&bytes, nonzero_len(&bytes), &FrameKey::new(log_id, id)));
+        if is_behind && (is_activated || !is_last) {
+            self.damage(Damage::new(id, DamageKind::SegmentHeader));
+        } else if is_behind {
             self.note(FileName::Segment(id), Problem::NeverActivated);
         }
         let frames = Vec::new();
