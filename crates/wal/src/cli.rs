@@ -1,6 +1,6 @@
 //! The command `samestep-wal`.
 //!
-//! Each command is a thin driver: it parses arguments, drives [`Verify`] or an opening, and prints. Commands that only
+//! Each command is a thin driver: it parses arguments, looks at the log or opens it, and prints. Commands that only
 //! look never write, lock or create anything.
 
 use std::fmt::Write as _;
