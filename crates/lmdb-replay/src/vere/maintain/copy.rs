@@ -180,7 +180,7 @@ fn copy_all(from: &Path, to: &Path, begin: &mut dyn FnMut(&Path)) -> Result<Copi
         let dir = target.parent().expect("a file of a pier is in a folder");
         at(dir, fs::create_dir_all(dir))?;
         if name.file_name() == Some(Layout::VERE.data_file.as_ref()) {
-            copied.retries += copy_data(&source, &target)?;
+            copied.retries += copy_data(&source, &target, |from, to| fs::copy(from, to))?;
         } else {
             copied.retries += copy_still(&source, &target)?;
         }
@@ -198,7 +198,11 @@ fn copy_all(from: &Path, to: &Path, begin: &mut dyn FnMut(&Path)) -> Result<Copi
 
 /// Copies a data file until both meta pages are the same before and after, and checks every page of the copy.
 /// Returns how often it was copied again.
-fn copy_data(from: &Path, to: &Path) -> Result<u64, MaintainError> {
+fn copy_data(
+    from: &Path,
+    to: &Path,
+    mut copy: impl FnMut(&Path, &Path) -> io::Result<u64>,
+) -> Result<u64, MaintainError> {
     let mut why = String::new();
     for retries in 0..ATTEMPTS {
         let reader = Arc::new(at(from, File::open(from))?);
@@ -209,7 +213,7 @@ fn copy_data(from: &Path, to: &Path) -> Result<u64, MaintainError> {
                 continue;
             }
         };
-        at(from, fs::copy(from, to))?;
+        at(from, copy(from, to))?;
         if before.reread_metas().ok() != Some(before.metas()) {
             "transactions were committed while it was copied".clone_into(&mut why);
             continue;
@@ -263,3 +267,6 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 const COPIED_DIRS: [&str; 3] = [".urb/log", ".urb/chk", ".urb/roc"];
 /// How often a file that moves is copied.
 const ATTEMPTS: u64 = 20;
+
+#[cfg(test)]
+mod tests;
