@@ -3,21 +3,21 @@
 /// Numbers by hash; whether a number is the one that is looked for, the caller says.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// `hash << 32 | number + 1`, or 0 for a free place. A power of two in length, at most half full.
+    /// `hash << 32 | number + 1`, or 0 for a free place. Empty or a power of two in length, at most half full.
     places: Vec<u64>,
     count: usize,
 }
 
 impl Table {
     pub(crate) fn new() -> Self {
-        Self { places: vec![0; 16], count: 0 }
+        Self { places: Vec::new(), count: 0 }
     }
 
     /// Adds a number below `u32::MAX` that is not in it yet.
     pub(crate) fn insert(&mut self, hash: u32, number: u32) {
         if (self.count + 1) * 2 > self.places.len() {
             let full = std::mem::take(&mut self.places);
-            self.places = vec![0; full.len() * 2];
+            self.places = vec![0; (full.len() * 2).max(16)];
             full.into_iter().filter(|place| *place != 0).for_each(|place| self.put(place));
         }
         self.put((u64::from(hash) << 32) | (u64::from(number) + 1));
@@ -26,6 +26,9 @@ impl Table {
 
     /// The number with this hash for which `is_it` holds.
     pub(crate) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        if self.places.is_empty() {
+            return None;
+        }
         let mut at = self.home(hash);
         while self.places[at] != 0 {
             let (found, number) = parts(self.places[at]);
