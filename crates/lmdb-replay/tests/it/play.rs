@@ -274,6 +274,8 @@ fn a_wrong_mug_is_found() {
     assert_eq!((found.number, found.expected, found.found), (30, right ^ 1, right));
     assert_eq!(found.last_agreeing, Some(29));
     assert_eq!(seen.saved, [29], "the state before it is saved");
+    let kept = store.load(u64::MAX).unwrap().snapshot.unwrap();
+    assert_eq!((kept.number, kept.mug), (29, events[28].mug));
     let mut soft = PlayOptions::default();
     soft.mugs = MugCheck::Soft;
     let (replay, report) = play(&pier, machine(), None, &soft, &mut seen).unwrap();

@@ -27,6 +27,10 @@ const VECTORS: &[(&str, &str, &str)] = &[
     ("[[0 0] [[0 0] 1 1] 1 1]", "", "a53519f31805"),
 ];
 
+/// Written out by hand from the rule: an atom as long as the place where it came first is written again, a longer one
+/// is referred to.
+const BY_HAND: &[(&str, &str)] = &[("[3 3]", "a1d1"), ("[4 4]", "614e02")];
+
 #[test]
 fn mug_and_jam_are_those_of_vere() {
     for (text, mug, jam) in VECTORS {
@@ -38,6 +42,13 @@ fn mug_and_jam_are_those_of_vere() {
             assert_eq!(hex(&noun.jam()), *jam, "{text}");
             assert_eq!(Noun::cue(&unhex(jam)).unwrap(), noun, "{text}");
         }
+    }
+}
+
+#[test]
+fn a_reference_is_written_where_it_is_shorter() {
+    for (text, jam) in BY_HAND {
+        assert_eq!(hex(&text.parse::<Noun>().unwrap().jam()), *jam, "{text}");
     }
 }
 
