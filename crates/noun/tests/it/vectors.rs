@@ -29,7 +29,7 @@ const VECTORS: &[(&str, &str, &str)] = &[
 
 /// Written out by hand from the rule: an atom as long as the place where it came first is written again, a longer one
 /// is referred to.
-const BY_HAND: &[(&str, &str)] = &[("[3 3]", "a1d1"), ("[4 4]", "614e02")];
+const BY_HAND: &[(&str, &str)] = &[("[3 3]", "a1d1"), ("[4 4]", "614e02"), ("[16 17 17]", "c160b0088b")];
 
 #[test]
 fn mug_and_jam_are_those_of_vere() {
