@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use samestep_lmdb_replay::{DataFile, MetaChoice, structure};
+use samestep_lmdb_replay::{DataFile, Limits, Lost, MetaChoice, PageProblem, ReadError, structure};
 
 const LEAF: u16 = 2;
 const LONG: u16 = 4;
@@ -116,5 +116,32 @@ fn the_second_meta_page_is_found_alone() {
         assert!(DataFile::with_reader(Arc::new(bytes.clone()), MetaChoice::Newest).is_err());
         let file = DataFile::with_reader(Arc::new(bytes), MetaChoice::Surviving).unwrap();
         assert_eq!(file.meta().page_bytes as usize, page_bytes);
+    }
+}
+
+/// A length that the file cannot have is damage; one that is only longer than was allowed is said so.
+#[test]
+fn long_values_are_bounded_by_the_file_and_by_the_limit() {
+    let whole = file(4096);
+    let error = |bytes: Vec<u8>, limit: u64| {
+        let file = DataFile::with_reader(Arc::new(bytes), MetaChoice::Newest).unwrap();
+        let file = file.with_limits(Limits { value_bytes_max: limit });
+        let mut events = file.events(file.table(b"EVENTS").unwrap().unwrap()).unwrap();
+        events.seek(8);
+        events.next_event().unwrap_err()
+    };
+    assert!(matches!(
+        error(whole.clone(), 4096),
+        ReadError::TooLong { value_bytes: 4097, limit_bytes: 4096 }
+    ));
+    // The entry of event 8 is the second one of page 3, and its length leads.
+    let mut bytes = whole;
+    let slot = 3 * 4096 + 18;
+    let at = 3 * 4096 + usize::from(u16::from_le_bytes([bytes[slot], bytes[slot + 1]]));
+    bytes[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    let lost = Lost { first: Some(8), last: Some(8), is_events: true };
+    match error(bytes, 4096) {
+        ReadError::Damaged { page: 3, problem: PageProblem::Outside, lost: found } => assert_eq!(found, lost),
+        other => panic!("{other}"),
     }
 }
