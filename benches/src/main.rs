@@ -22,7 +22,9 @@ use crate::worker::Step;
 mod alloc;
 mod callgrind;
 mod engines;
+mod lmdb;
 mod machine;
+mod mapped;
 mod payload;
 mod report;
 mod rows;
@@ -46,6 +48,10 @@ enum Command {
     Wal(WalArgs),
     /// List the rows: what each measures, beside whom, and what the limit is.
     Rows,
+    /// Walk, verify and replay event logs in LMDB, beside its own library.
+    Lmdb(lmdb::LmdbArgs),
+    /// One measurement of `lmdb`, in this process.
+    LmdbOne(lmdb::LmdbOneArgs),
     /// One step of one measurement, in this process: what `wal` starts, and what a profiler wants.
     #[command(after_help = ONE_EXAMPLES)]
     One(OneArgs),
@@ -109,6 +115,8 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::One(args) => worker::run(&args),
+        Command::Lmdb(args) => lmdb::run(&args),
+        Command::LmdbOne(args) => lmdb::run_one(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

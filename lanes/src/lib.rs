@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod lmdb;
 mod replay;
 mod scenario;
 mod wal;
@@ -17,6 +18,12 @@ use samestep_replay_traits::Lane;
 
 /// All lanes, by crate.
 pub const LANES: &[&dyn Lane] = &[
+    &lmdb::DAMAGE,
+    &lmdb::FROM_EVERY_STATE,
+    &lmdb::INTERRUPTED,
+    &lmdb::MAINTENANCE,
+    &lmdb::REPLAY,
+    &lmdb::SOURCE,
     &replay::TranscriptVectors,
     &wal::BIT_FLIPS,
     &wal::CONFLICT_TRUNCATION,
@@ -37,4 +44,5 @@ pub const LANES: &[&dyn Lane] = &[
     &wal::SNAPSHOT_MARKS,
     &wal::TORN_TAIL_FILE,
     &wal::TORN_TAIL_IMAGES,
+    &wal::WRITERS_64,
 ];

@@ -16,6 +16,8 @@ mod ours;
 mod raft_engine;
 pub(crate) mod walrus;
 
+use self::ours::Grouping;
+
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(clippy::enum_variant_names, reason = "raft-engine is called so")]
@@ -28,6 +30,8 @@ pub(crate) enum Engine {
     LimitFrames,
     /// samestep-wal, a handle per writer.
     Ours,
+    /// The same under `CommitPolicy::Group`, with segments made ahead of time.
+    OursGroup,
     /// raft-engine 0.4.2: no compression, files prefilled, a region per writer.
     RaftEngine,
     /// okaywal 0.3.1: preallocated segment, no checkpoint while the clock runs.
@@ -44,6 +48,7 @@ impl Engine {
             Self::LimitGrowing => "limit, growing file",
             Self::LimitFrames => "limit, our 40 B headers",
             Self::Ours => "ours",
+            Self::OursGroup => "ours, Group",
             Self::RaftEngine => "raft-engine 0.4.2",
             Self::Okaywal => "okaywal 0.3.1",
             Self::Walrus => "walrus-rust 0.2.0",
@@ -122,7 +127,8 @@ pub(crate) struct Opened {
 pub(crate) fn open(engine: Engine, dir: &Path, setup: &Setup) -> Result<Opened> {
     match engine {
         Engine::Limit | Engine::LimitGrowing | Engine::LimitFrames => limit::open(engine, dir, setup),
-        Engine::Ours => ours::open(dir, setup),
+        Engine::Ours => ours::open(dir, setup, Grouping::Greedy),
+        Engine::OursGroup => ours::open(dir, setup, Grouping::Gathering),
         Engine::RaftEngine => raft_engine::open(dir, setup),
         Engine::Okaywal => okaywal::open(dir, setup),
         Engine::Walrus => walrus::open(dir, setup),
@@ -140,7 +146,7 @@ pub(crate) fn replay(
         Engine::Limit | Engine::LimitGrowing | Engine::LimitFrames => {
             limit::replay(engine, dir, setup, checker)
         }
-        Engine::Ours => ours::replay(dir, setup, checker),
+        Engine::Ours | Engine::OursGroup => ours::replay(dir, setup, checker),
         Engine::RaftEngine => raft_engine::replay(dir, setup, checker),
         Engine::Okaywal => okaywal::replay(dir, setup, checker),
         Engine::Walrus => walrus::replay(dir, setup, checker),

@@ -10,6 +10,8 @@ mod epochs;
 mod error;
 mod format;
 mod free_list;
+#[cfg(feature = "ipc")]
+pub mod ipc;
 pub mod lock;
 mod log;
 pub mod machine;

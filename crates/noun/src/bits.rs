@@ -69,6 +69,11 @@ impl<'a> BitReader<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// The same bits, from bit `at` on, which is not behind the end.
+    pub(crate) fn at_bit(&self, at: u64) -> Self {
+        Self { bytes: self.bytes, at }
+    }
+
     /// The bits taken so far.
     pub(crate) fn position(&self) -> u64 {
         self.at
@@ -135,10 +140,12 @@ impl<'a> BitReader<'a> {
     fn peek(&self) -> u64 {
         let first = usize::try_from(self.at / 8).expect("positions are within a slice");
         let shift = u32::try_from(self.at % 8).expect("below 8");
-        let mut window = [0; 16];
         let rest = &self.bytes[first..];
-        let length = rest.len().min(9);
-        window[..length].copy_from_slice(&rest[..length]);
+        let window = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut window = [0; 16];
+            window[..rest.len()].copy_from_slice(rest);
+            window
+        });
         let wide = u128::from_le_bytes(window) >> shift;
         #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
         let low = wide as u64;

@@ -28,6 +28,7 @@ impl Noun {
         let mut cue = Cue {
             bits: BitReader::new(bytes),
             places: Vec::new(),
+            atoms: Vec::new(),
             open: Vec::new(),
             bytes_left: limits.memory_bytes_max,
             bytes_max: limits.memory_bytes_max,
@@ -110,8 +111,10 @@ pub enum CueError {
 /// A noun half read.
 struct Cue<'a> {
     bits: BitReader<'a>,
-    /// Where each noun began, ascending, and the noun once it is complete.
+    /// Where each cell and each atom of more than 64 bits began, ascending, and the noun once it is complete.
     places: Vec<(u64, Option<Noun>)>,
+    /// Where each other atom began, ascending. Those are read again when they are referred to, which is rare.
+    atoms: Vec<u64>,
     /// The cells under way, outermost first.
     open: Vec<Open>,
     bytes_left: usize,
@@ -148,8 +151,14 @@ impl Cue<'_> {
         let start = self.bits.position();
         let end = || CueError::UnexpectedEnd { bit: start };
         if !self.bits.bit().ok_or_else(end)? {
+            let atom = self.mat(start)?;
+            if atom.as_u64().is_some() {
+                self.charge(ATOM_PLACE_COST)?;
+                self.atoms.push(start);
+                return Ok(Some(atom.into()));
+            }
             self.charge(PLACE_COST)?;
-            let noun = Noun::Atom(self.mat(start)?);
+            let noun = Noun::Atom(atom);
             self.places.push((start, Some(noun.clone())));
             return Ok(Some(noun));
         }
@@ -166,9 +175,16 @@ impl Cue<'_> {
         let to = self.mat(start)?.as_u64();
         // Nothing begins behind here, let alone behind 2^64.
         let to = to.unwrap_or(u64::MAX);
-        let found = self.places.binary_search_by_key(&to, |(begin, _)| *begin);
-        let place = found.map_err(|_| CueError::BadReference { bit: start, to })?;
-        self.places[place].1.clone().ok_or(CueError::CircularReference { bit: start, to })
+        if let Ok(place) = self.places.binary_search_by_key(&to, |(begin, _)| *begin) {
+            return self.places[place].1.clone().ok_or(CueError::CircularReference { bit: start, to });
+        }
+        self.atoms.binary_search(&to).map_err(|_| CueError::BadReference { bit: start, to })?;
+        let here = self.bits.position();
+        // Behind the bit that says that it is an atom.
+        self.bits = self.bits.at_bit(to + 1);
+        let atom = self.mat(to)?;
+        self.bits = self.bits.at_bit(here);
+        Ok(atom.into())
     }
 
     /// Reads a number that tells its own length.
@@ -206,6 +222,8 @@ const CELL_COST: usize = CELL_BYTES.next_multiple_of(16);
 const ATOM_COST: usize = 96;
 /// What a remembered place takes: a vector that grows holds its items up to three times while it moves them.
 const PLACE_COST: usize = 3 * size_of::<(u64, Option<Noun>)>();
+/// What the place of a small atom takes, likewise.
+const ATOM_PLACE_COST: usize = 3 * size_of::<u64>();
 /// What a cell under way takes, likewise.
 const OPEN_COST: usize = 3 * size_of::<Open>();
 

@@ -43,38 +43,41 @@ pub(crate) fn cells(left: &Cell, right: &Cell) -> bool {
 
 /// Cells that are taken for equal: disjoint sets with path halving.
 struct Classes {
-    numbers: Table<(usize, u32)>,
-    parents: Vec<u32>,
+    /// Numbers of cells, by where they are.
+    numbers: Table,
+    /// By number: where the cell is, and a cell of its class that is nearer to the one that stands for it.
+    cells: Vec<(usize, u32)>,
 }
 
 impl Classes {
     fn new() -> Self {
-        Self { numbers: Table::new(), parents: Vec::new() }
+        Self { numbers: Table::new(), cells: Vec::new() }
     }
 
     /// Puts both into one class; `false` if they were in one.
     fn merge(&mut self, left: &Cell, right: &Cell) -> bool {
         let (left, right) = (self.class(left), self.class(right));
-        self.parents[left as usize] = right;
+        self.cells[left as usize].1 = right;
         left != right
     }
 
     fn class(&mut self, cell: &Cell) -> u32 {
         let address = cell.address();
         let hash = spread(address as u64);
-        if let Some((_, number)) = self.numbers.find(hash, |(found, _)| *found == address) {
-            return self.top(*number);
+        if let Some(number) = self.numbers.find(hash, |number| self.cells[number as usize].0 == address) {
+            return self.top(number);
         }
-        let number = u32::try_from(self.parents.len()).expect("fewer than 2^32 cells fit into memory");
-        self.parents.push(number);
-        self.numbers.insert(hash, (address, number));
+        let number = u32::try_from(self.cells.len()).expect("fewer than 2^32 cells fit into memory");
+        self.cells.push((address, number));
+        self.numbers.insert(hash, number);
         number
     }
 
     fn top(&mut self, mut number: u32) -> u32 {
-        while self.parents[number as usize] != number {
-            let grandparent = self.parents[self.parents[number as usize] as usize];
-            self.parents[number as usize] = grandparent;
+        let parent = |cells: &[(usize, u32)], number: u32| cells[number as usize].1;
+        while parent(&self.cells, number) != number {
+            let grandparent = parent(&self.cells, parent(&self.cells, number));
+            self.cells[number as usize].1 = grandparent;
             number = grandparent;
         }
         number

@@ -2,8 +2,9 @@
 
 use crate::atom::Atom;
 use crate::bits::BitWriter;
-use crate::distinct::{Distinct, Part, distinct};
+use crate::distinct::{Distinct, Named, Part, distinct};
 use crate::noun::Noun;
+use crate::table::{Table, spread};
 
 impl Noun {
     /// The noun as bytes, the shortest way that Hoon's `jam` has: equal nouns give equal bytes.
@@ -23,10 +24,17 @@ impl Noun {
         let mut out = BitWriter::new();
         // Where each part stands, by its number.
         let mut places = vec![None; parts.len()];
+        let mut small = SmallAtoms { numbers: Table::new(), places: Vec::new() };
         let mut pending = vec![root];
-        while let Some(number) = pending.pop() {
-            let place = &mut places[number as usize];
-            match (parts[number as usize], *place) {
+        while let Some(name) = pending.pop() {
+            let (part, place) = match name.named() {
+                Named::Small(number) => {
+                    small.push(&mut out, number);
+                    continue;
+                }
+                Named::Part(number) => (parts[number], &mut places[number]),
+            };
+            match (part, *place) {
                 (Part::Atom(atom), Some(place)) if atom.bit_length() <= bit_length(place) => {
                     push_atom(&mut out, atom);
                 }
@@ -44,6 +52,35 @@ impl Noun {
             }
         }
         out.finish()
+    }
+}
+
+/// Where small atoms stand that a reference might be shorter than: those that came first at a shorter number.
+struct SmallAtoms {
+    /// Positions in `places`, by number.
+    numbers: Table,
+    places: Vec<(u32, u64)>,
+}
+
+impl SmallAtoms {
+    fn push(&mut self, out: &mut BitWriter, number: u32) {
+        let atom = Atom::new(number.into());
+        // Once places are as long as the atom, no reference to one of them is shorter.
+        if bit_length(number.into()) <= bit_length(out.len()) && self.places.is_empty() {
+            return push_atom(out, &atom);
+        }
+        let hash = spread(number.into());
+        let found = self.numbers.find(hash, |at| self.places[at as usize].0 == number);
+        if let Some(at) = found {
+            let (_, place) = self.places[at as usize];
+            return push_reference(out, place);
+        }
+        if bit_length(number.into()) > bit_length(out.len()) {
+            let at = u32::try_from(self.places.len()).expect("there are fewer than small atoms");
+            self.places.push((number, out.len()));
+            self.numbers.insert(hash, at);
+        }
+        push_atom(out, &atom);
     }
 }
 

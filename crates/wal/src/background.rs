@@ -5,15 +5,16 @@
 //! for, when the log is closed or the last handle on it goes.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, PoisonError};
 
 use crate::commit::Shared;
 use crate::disk::Disk;
-use crate::error::{Failure, ReadError};
+use crate::error::ReadError;
 use crate::id::SegmentId;
 use crate::log::Log;
 use crate::op::{DiskError, FileName, Op};
+use crate::prepare;
+use crate::sync::{Mutex, Thread};
 use crate::view::SegmentView;
 
 /// What all handles own together. The background thread does not own it, so it ends with the last of them.
@@ -21,7 +22,8 @@ use crate::view::SegmentView;
 pub(crate) struct Life<D: Disk> {
     pub(crate) shared: Arc<Shared<D>>,
     pub(crate) reads: Mutex<ReadSide<D>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<Thread>>,
+    preparer: Mutex<Option<Thread>>,
 }
 
 /// Files of their own for reading, so that a read never waits for a barrier.
@@ -38,17 +40,19 @@ impl<D: Disk> Life<D> {
     pub(crate) fn new(log: Log, disk: D, recoveries: u64) -> Self {
         let reads = ReadSide { disk: disk.reader(), active: None, cached: None };
         let shared = Arc::new(Shared::new(log, disk, recoveries));
-        Self { shared, reads: Mutex::new(reads), thread: Mutex::new(None) }
+        Self { shared, reads: Mutex::new(reads), thread: Mutex::new(None), preparer: Mutex::new(None) }
     }
 
-    /// Ends the background thread, if there is one, and waits for it.
+    /// Ends the threads of the log's own, if there are any, and waits for them.
     pub(crate) fn stop_background(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(thread) = thread else { return };
-        self.shared.stop_background();
-        // The last handle may go in a waker that the thread itself wakes. It ends then all the same.
-        if !is_current(&thread) {
-            let _panicked = thread.join();
+        for place in [&self.preparer, &self.thread] {
+            let thread = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(thread) = thread else { continue };
+            self.shared.stop_background();
+            // The last handle may go in a waker that the thread itself wakes. It ends then all the same.
+            if !thread.is_current() {
+                thread.join();
+            }
         }
     }
 }
@@ -75,8 +79,17 @@ impl<D: Disk + Send + 'static> Life<D> {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.is_none() {
             let shared = Arc::clone(&self.shared);
-            *thread = Some(spawn(move || run(&shared))?);
+            *thread = Some(Thread::spawn("samestep-wal", move || run(&shared))?);
         }
+        Ok(())
+    }
+
+    /// Starts the thread that makes segments ahead of time.
+    pub(crate) fn start_preparer(&self) -> io::Result<()> {
+        let disk = self.reads.lock().unwrap_or_else(PoisonError::into_inner).disk.reader();
+        let shared = Arc::clone(&self.shared);
+        let thread = Thread::spawn("samestep-wal-next", move || prepare::run(&shared, disk))?;
+        *self.preparer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }
 }
@@ -90,40 +103,16 @@ impl<D: Disk> Drop for Life<D> {
 fn run<D: Disk>(shared: &Shared<D>) {
     let mut core = shared.lock();
     while !core.background.must_stop {
-        let is_due = match core.log.handle_tick(shared.clock.now()) {
-            Ok(Some(deadline)) if !core.background.is_kicked => {
-                core = shared.sleep_in_background(core, Some(deadline));
-                continue;
-            }
-            Ok(_) => core.log.wants_work(),
-            Err(_) => false,
-        };
-        if !is_due {
-            core.background.is_kicked = false;
-            core = shared.sleep_in_background(core, None);
+        // Of a poisoned log nothing is due any more.
+        let deadline = core.log.handle_tick(shared.clock.now()).unwrap_or_default();
+        core = if !core.log.wants_work() {
+            shared.sleep_in_background(core, deadline)
         } else if core.is_led() || core.has_candidates() {
-            // Who waits was told already, and passes the work on if there is any left.
-            core = shared.wait_for_turn(core);
+            // What is under way need not cover what was staged since.
+            shared.wait_for_turn(core)
         } else {
-            core.background.is_kicked = false;
-            let (next, result) = shared.lead_once(core);
-            core = next;
-            if let (Err(failure @ Failure::NoSpace(_)), false) =
-                (result, shared.policy.is_durable_on_return())
-            {
-                core.loss = Some(failure);
-            }
-        }
+            shared.lead_for_others(core)
+        };
     }
     shared.pass(core);
-}
-
-#[expect(clippy::disallowed_methods, reason = "only to know oneself: nothing depends on which thread it is")]
-fn is_current(thread: &JoinHandle<()>) -> bool {
-    thread.thread().id() == thread::current().id()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the blocking face is a driver, and this its one thread")]
-fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("samestep-wal".to_owned()).spawn(run)
 }

@@ -1,6 +1,6 @@
 //! The command `samestep-wal`.
 //!
-//! Each command is a thin driver: it parses arguments, drives [`Verify`] or an opening, and prints. Commands that only
+//! Each command is a thin driver: it parses arguments, looks at the log or opens it, and prints. Commands that only
 //! look never write, lock or create anything.
 
 use std::fmt::Write as _;
@@ -9,24 +9,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::disk::Disk;
 use crate::error::OpenError;
-use crate::log::Log;
 use crate::op::DiskError;
-use crate::opening::Opening;
-use crate::options::{Options, TailModel};
-use crate::read_only::{ReadOnlyDisk, is_in_use};
-use crate::report::RecoveryReport;
-use crate::verify::{Depth, Finding, SegmentImage, Severity, Summary, Verify};
+use crate::read_only::ReadOnlyDisk;
+use crate::verify::Finding;
 
 mod bench;
 mod dump;
 mod export;
 mod inspect;
 mod repair;
+mod survey;
 mod verify;
+
+use survey::{Opened, Survey, dry_open, survey};
 
 /// Runs the command with this process's arguments.
 pub fn main() -> ExitCode {
@@ -93,10 +90,12 @@ enum Command {
     Dump(dump::Args),
     /// Cuts a damaged log where it is still whole, after copying what is cut to quarantine/.
     ///
+    /// What is before the first damage stays, or with --keep newest the segments behind the last.
+    ///
     /// Shows what it would do and does nothing, unless --apply is given. Never drops more bytes than --loss-budget,
     /// and nothing that is proven to have been acknowledged unless --accept-damage is given too.
     #[command(
-        after_help = "Examples:\n  samestep-wal repair log --loss-budget 0            what would be lost?\n  samestep-wal repair log --loss-budget 4096 --apply\n  samestep-wal repair log --loss-budget 1000000 --accept-damage --apply"
+        after_help = "Examples:\n  samestep-wal repair log --loss-budget 0            what would be lost?\n  samestep-wal repair log --loss-budget 4096 --apply\n  samestep-wal repair log --loss-budget 1000000 --accept-damage --apply\n  samestep-wal repair log --keep newest --loss-budget 1000000 --accept-damage --apply"
     )]
     Repair(repair::Args),
     /// Copies a log, also one in use, to a new directory, cut where it is durable.
@@ -162,95 +161,8 @@ impl Failed {
     }
 }
 
-/// What a run over all files told.
-#[derive(Debug)]
-struct Survey {
-    summary: Summary,
-    findings: Vec<Finding>,
-    is_in_use: bool,
-}
-
-impl Survey {
-    fn outcome(&self) -> Outcome {
-        let is_unreadable =
-            |finding: &Finding| matches!(finding.problem, crate::verify::Problem::Unreadable(_));
-        if self.findings.iter().any(is_unreadable) {
-            Outcome::Disk
-        } else if self.findings.iter().any(|finding| finding.severity() > Severity::Note) {
-            Outcome::Findings
-        } else {
-            Outcome::Sound
-        }
-    }
-
-    fn count(&self, severity: Severity) -> usize {
-        self.findings.iter().filter(|finding| finding.severity() == severity).count()
-    }
-}
-
-/// Reads the log in `dir` and hands each segment to `visit`.
-///
-/// A log in use moves while it is read. What looks like damage then is looked at again, and only what stays is told.
-fn survey(
-    dir: &Path,
-    depth: Depth,
-    mut visit: impl FnMut(SegmentImage, &Summary) -> Result<(), Failed>,
-) -> Result<Survey, Failed> {
-    require_log(dir)?;
-    let mut attempts_left = 8;
-    loop {
-        let is_in_use = is_in_use(dir)?;
-        let (summary, findings) = survey_once(dir, depth, is_in_use, &mut visit)?;
-        let survey = Survey { summary, findings, is_in_use };
-        attempts_left -= 1;
-        if !is_in_use || survey.outcome() == Outcome::Sound || attempts_left == 0 {
-            return Ok(survey);
-        }
-    }
-}
-
-fn survey_once(
-    dir: &Path,
-    depth: Depth,
-    is_in_use: bool,
-    visit: &mut impl FnMut(SegmentImage, &Summary) -> Result<(), Failed>,
-) -> Result<(Summary, Vec<Finding>), Failed> {
-    let mut disk = ReadOnlyDisk::new(dir);
-    let mut verify = Verify::new(depth, TailModel::Sector);
-    if is_in_use {
-        verify = verify.while_in_use();
-    }
-    let mut findings = Vec::new();
-    let bar = progress_bar();
-    while let Some(mut op) = verify.poll_op() {
-        let outcome = disk.perform(&mut op);
-        verify.handle_completion(op, outcome)?;
-        while let Some(finding) = verify.poll_finding() {
-            findings.push(finding);
-        }
-        bar.set_length(verify.summary().bytes);
-        if let Some(segment) = verify.take_segment() {
-            bar.inc(segment.bytes.len() as u64);
-            visit(segment, verify.summary())?;
-        }
-    }
-    bar.finish_and_clear();
-    Ok((verify.summary().clone(), findings))
-}
-
-/// Follows an opening up to its decisions, without doing what it then would.
-fn dry_open(dir: &Path, tail: TailModel) -> Result<(Log, RecoveryReport), OpenError> {
-    let mut disk = ReadOnlyDisk::new(dir);
-    let mut opening = Opening::new(Options { tail, ..Options::default() })?;
-    while let Some(mut op) = opening.poll_op() {
-        let outcome = disk.perform(&mut op);
-        opening.handle_completion(op, outcome)?;
-    }
-    opening.finish()
-}
-
-/// Fails unless `dir` is a directory with something of a log in it.
-fn require_log(dir: &Path) -> Result<(), Failed> {
+/// The directory of a log, to be read; fails unless something of a log is in it.
+fn look_at(dir: &Path) -> Result<ReadOnlyDisk, Failed> {
     let failed = |source| Failed::Path { path: dir.to_owned(), source };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
@@ -262,15 +174,9 @@ fn require_log(dir: &Path) -> Result<(), Failed> {
             .is_some_and(|file| file != crate::op::FileName::Lock)
     };
     if names.iter().any(is_of_log) {
-        return Ok(());
+        return Ok(ReadOnlyDisk::new(dir));
     }
     Err(Failed::Refused(format!("there is no log in {}", dir.display())))
-}
-
-/// A bar on a terminal, nothing elsewhere.
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-    ProgressBar::new(0).with_style(style.expect("the template is right"))
 }
 
 /// A finding for machines.

@@ -6,7 +6,7 @@
 //! A leader leaves when its own goal is reached and somebody is there to go on, else when there is no work.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use samestep_replay_traits::Index;
@@ -21,6 +21,7 @@ use crate::log::{Log, StageError};
 use crate::metrics::Metrics;
 use crate::op::Op;
 use crate::options::{CommitPolicy, SlowSync};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// All that handles on one log share.
 #[derive(Debug)]
@@ -36,6 +37,10 @@ pub(crate) struct Shared<D> {
     watch: Condvar,
     /// The background thread, while it has nothing to do.
     background: Condvar,
+    /// The thread that makes segments ahead of time, while there is none to make.
+    preparer: Condvar,
+    /// The leader, while a rotation waits for a segment that is half made.
+    spared: Condvar,
     pub(crate) clock: Clock,
     pub(crate) policy: CommitPolicy,
     slow_sync: Option<SlowSync>,
@@ -75,8 +80,8 @@ pub(crate) struct Core {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Background {
     pub(crate) sleeps: bool,
-    /// Somebody who cannot lead waits for a group.
-    pub(crate) is_kicked: bool,
+    /// The thread that makes segments ahead of time sleeps.
+    preparer_sleeps: bool,
     pub(crate) must_stop: bool,
 }
 
@@ -116,6 +121,8 @@ impl<D: Disk> Shared<D> {
             room: Condvar::new(),
             watch: Condvar::new(),
             background: Condvar::new(),
+            preparer: Condvar::new(),
+            spared: Condvar::new(),
             clock: Clock::start(),
             policy,
             slow_sync,
@@ -141,15 +148,17 @@ impl<D: Disk> Shared<D> {
         loop {
             core.check_open()?;
             if !core.is_exclusive {
-                let was_clean = !core.log.has_unsynced();
+                let is_timed = matches!(self.policy, CommitPolicy::Interval(_));
+                let was_clean = is_timed && !core.log.has_unsynced();
                 match stage(&mut core.log) {
                     Ok(staged) => {
                         if core.watchers > 0 {
                             self.watch.notify_all();
                         }
-                        if was_clean && matches!(self.policy, CommitPolicy::Interval(_)) {
+                        if was_clean {
                             self.wake_background(&core);
                         }
+                        self.wake_preparer(&core);
                         return Ok((core, staged));
                     }
                     Err(StageError::Append(error)) => return Err(error),
@@ -169,6 +178,7 @@ impl<D: Disk> Shared<D> {
     }
 
     /// What an append does after staging, by policy.
+    #[inline]
     pub(crate) fn commit<'a>(&'a self, mut core: MutexGuard<'a, Core>) -> Result<(), Failure> {
         if !self.policy.is_durable_on_return() {
             return Ok(());
@@ -226,8 +236,12 @@ impl<D: Disk> Shared<D> {
                 self.pass(core);
                 return outcome;
             }
+            // Before anything else: whoever leads then goes on until this group is durable, or fails.
+            if let Err(failure) = core.log.request_sync() {
+                self.pass(core);
+                return Err(failure);
+            }
             if !core.is_led() {
-                core.log.request_sync()?;
                 let (next, result) = self.lead(core, |_| group.outcome().is_some());
                 core = next;
                 if group.outcome().is_none() {
@@ -245,26 +259,46 @@ impl<D: Disk> Shared<D> {
         }
     }
 
-    /// Sees to it that work which somebody waits for is not left to nobody: who was told to lead, and need not any
-    /// more, tells the next one, or does it.
+    /// Whoever was told that it may lead, and need not any more, tells the next candidate, work or no work, and
+    /// without one does what others wait for.
     pub(crate) fn pass<'a>(&'a self, core: MutexGuard<'a, Core>) {
-        if core.is_led() || !core.log.wants_work() {
+        if core.is_led() {
             return;
         }
         if core.candidates > 0 {
             self.turn.notify_one();
-        } else {
-            let _outcome = self.lead(core, |_| true);
+        } else if core.log.wants_work() {
+            drop(self.lead_for_others(core));
         }
+    }
+
+    /// Leads on behalf of others, who are told of their groups. A loss that belongs to no group is left to the next
+    /// caller.
+    pub(crate) fn lead_for_others<'a>(&'a self, core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
+        self.perform_all(core, |_| true).0
     }
 
     /// Has the log for itself: waits until nobody leads, and nothing is staged until [`Self::release`].
     pub(crate) fn seize(&self) -> Result<MutexGuard<'_, Core>, Failure> {
+        self.seize_if(Core::check_open)
+    }
+
+    /// Has the log for itself for the last time, whatever was lost: that, or nothing, is the second half.
+    pub(crate) fn seize_to_close(&self) -> Result<(MutexGuard<'_, Core>, Result<(), Failure>), Failure> {
+        let mut core = self.seize_if(|core| if core.is_closed { Err(Failure::Closed) } else { Ok(()) })?;
+        let loss = core.check_open();
+        Ok((core, loss))
+    }
+
+    fn seize_if(
+        &self,
+        check: impl FnOnce(&mut Core) -> Result<(), Failure>,
+    ) -> Result<MutexGuard<'_, Core>, Failure> {
         let mut core = self.lock();
         while core.is_led() {
             core = self.wait_for_turn(core);
         }
-        if let Err(failure) = core.check_open() {
+        if let Err(failure) = check(&mut core) {
             self.pass(core);
             return Err(failure);
         }
@@ -287,8 +321,18 @@ impl<D: Disk> Shared<D> {
     }
 
     /// Performs operations until `goal` is reached and somebody else wants to go on, or until there are none.
-    /// Returns the first failure; the operations behind it tidy up.
+    /// Returns the first failure, for the caller to be told of it; the operations behind it tidy up.
     fn lead<'a>(
+        &'a self,
+        core: MutexGuard<'a, Core>,
+        goal: impl Fn(&Core) -> bool,
+    ) -> (MutexGuard<'a, Core>, Result<(), Failure>) {
+        let (mut core, result) = self.perform_all(core, goal);
+        core.loss.take_if(|_| result.is_err());
+        (core, result)
+    }
+
+    fn perform_all<'a>(
         &'a self,
         core: MutexGuard<'a, Core>,
         goal: impl Fn(&Core) -> bool,
@@ -305,13 +349,25 @@ impl<D: Disk> Shared<D> {
                 break;
             }
             core = self.gather(core);
-            let Some(op) = core.log.poll_op() else { break };
+            let Some(op) = core.log.poll_op() else {
+                if core.log.awaits_spare() {
+                    core = wait(&self.spared, core);
+                    continue;
+                }
+                break;
+            };
             if core.blocked > 0 && !core.log.is_blocked() {
                 self.room.notify_all();
             }
             let completed;
             (core, completed) = self.perform(core, &mut *disk, op);
             core.settle(&completed, &mut settled);
+            if let (Err(failure @ Failure::NoSpace(_)), false) =
+                (&completed, self.policy.is_durable_on_return())
+            {
+                // Before anybody can look again: no call may succeed as if nothing were lost.
+                core.loss = Some(failure.clone());
+            }
             result = result.and(completed);
             if core.watchers > 0 {
                 self.watch.notify_all();
@@ -389,15 +445,25 @@ impl<D: Disk> Shared<D> {
 
     /// Tells one who wants to lead, and all who want to stage, that nobody leads.
     fn hand_on(&self, core: &Core) {
-        if core.candidates > 0 {
-            self.turn.notify_one();
-        }
+        self.wake_preparer(core);
+        self.tell_candidate(core);
         if core.blocked > 0 {
             self.room.notify_all();
         }
     }
 
+    /// Whoever is told leads, takes the log for itself, or tells the next one.
+    fn tell_candidate(&self, core: &Core) {
+        if core.candidates > 0 {
+            self.turn.notify_one();
+        }
+    }
+
+    /// Returns when somebody leaves the log to this thread, or for no reason. See [`Self::pass`].
     pub(crate) fn wait_for_turn<'a>(&'a self, mut core: MutexGuard<'a, Core>) -> MutexGuard<'a, Core> {
+        if !core.is_led() {
+            self.tell_candidate(&core);
+        }
         core.candidates += 1;
         core = wait(&self.turn, core);
         core.candidates -= 1;
@@ -421,23 +487,20 @@ impl<D: Disk> Shared<D> {
         self.room.notify_all();
         self.watch.notify_all();
         self.background.notify_all();
+        self.spared.notify_all();
     }
 }
 
 impl<D: Disk> Shared<D> {
-    /// Performs what there is to do, for the background thread, until somebody else wants to go on.
-    pub(crate) fn lead_once<'a>(
-        &'a self,
-        core: MutexGuard<'a, Core>,
-    ) -> (MutexGuard<'a, Core>, Result<(), Failure>) {
-        self.lead(core, |_| true)
-    }
-
+    /// Sleeps until somebody kicks the background thread, or until `deadline`. A turn that it was given goes on.
     pub(crate) fn sleep_in_background<'a>(
         &'a self,
         mut core: MutexGuard<'a, Core>,
         deadline: Option<Duration>,
     ) -> MutexGuard<'a, Core> {
+        if !core.is_led() {
+            self.tell_candidate(&core);
+        }
         core.background.sleeps = true;
         core = match deadline {
             None => wait(&self.background, core),
@@ -457,7 +520,6 @@ impl<D: Disk> Shared<D> {
         if group.outcome().is_some() || core.log.request_sync().is_err() || core.has_leader {
             return;
         }
-        core.background.is_kicked = true;
         self.wake_background(&core);
     }
 
@@ -465,6 +527,7 @@ impl<D: Disk> Shared<D> {
         let mut core = self.lock();
         core.background.must_stop = true;
         self.background.notify_all();
+        self.preparer.notify_all();
         self.turn.notify_all();
     }
 
@@ -472,6 +535,27 @@ impl<D: Disk> Shared<D> {
         if core.background.sleeps {
             self.background.notify_one();
         }
+    }
+
+    fn wake_preparer(&self, core: &Core) {
+        if core.background.preparer_sleeps && core.log.wants_spare() {
+            self.preparer.notify_one();
+        }
+    }
+
+    pub(crate) fn sleep_until_spare_is_wanted<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+    ) -> MutexGuard<'a, Core> {
+        core.background.preparer_sleeps = true;
+        core = wait(&self.preparer, core);
+        core.background.preparer_sleeps = false;
+        core
+    }
+
+    /// Tells a rotation that an operation on the file it waits for is over.
+    pub(crate) fn tell_spared(&self) {
+        self.spared.notify_all();
     }
 
     /// Waits until `index` is durable, appended already or not.
@@ -525,11 +609,12 @@ impl Core {
     }
 
     /// Refuses calls on a closed log, and tells the first caller after a loss.
+    #[inline]
     pub(crate) fn check_open(&mut self) -> Result<(), Failure> {
         if self.is_closed {
             return Err(Failure::Closed);
         }
-        self.loss.take().map_or(Ok(()), Err)
+        if self.loss.is_none() { Ok(()) } else { self.loss.take().map_or(Ok(()), Err) }
     }
 
     /// The group that everything staged so far belongs to, or that is the last before it is durable.
@@ -648,3 +733,6 @@ fn wait<'a>(condvar: &Condvar, core: MutexGuard<'a, Core>) -> MutexGuard<'a, Cor
 
 /// Settled groups that are kept for another use.
 const SETTLED_KEPT: usize = 4;
+
+#[cfg(test)]
+mod tests;

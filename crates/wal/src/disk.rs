@@ -19,7 +19,8 @@ pub trait Disk {
     /// `StorageFull` or `QuotaExceeded` when space is short. An interrupted call is repeated, not reported.
     fn perform(&mut self, op: &mut Op) -> io::Result<u64>;
 
-    /// Another handle on the same directory, for reading, with no file open and without the lock.
+    /// Another handle on the same directory, with no file open and without the lock: for reading, and for making the
+    /// file of the next segment.
     fn reader(&self) -> Self
     where
         Self: Sized;

@@ -123,23 +123,28 @@ impl FrameKey {
         Self { seed: seeded.finalize() }
     }
 
-    /// Encodes a header for `offset` and returns it with its checksum.
-    pub(crate) fn encode(&self, offset: u64, header: &FrameHeader) -> ([u8; FRAME_HEADER_BYTES], u32) {
-        let mut out = [0; FRAME_HEADER_BYTES];
-        out[4..8].copy_from_slice(&header.payload_bytes.to_le_bytes());
-        out[8..16].copy_from_slice(&header.index.to_le_bytes());
-        out[16..24].copy_from_slice(&header.aux.to_le_bytes());
-        out[24..28].copy_from_slice(&header.payload_crc.to_le_bytes());
-        out[28..32].copy_from_slice(&header.prev.to_le_bytes());
+    /// Encodes a header for `offset` behind `out` and returns its checksum.
+    #[inline]
+    pub(crate) fn append(&self, out: &mut Vec<u8>, offset: u64, header: &FrameHeader) -> u32 {
+        // What the checksum covers, in one piece: the offset, and the header without its first field. That field
+        // then goes over the second half of the offset, and the header stands there as a whole.
+        let mut bound = [0; header_crc::BOUND_BYTES];
+        bound[..8].copy_from_slice(&offset.to_le_bytes());
+        bound[8..12].copy_from_slice(&header.payload_bytes.to_le_bytes());
+        bound[12..20].copy_from_slice(&header.index.to_le_bytes());
+        bound[20..28].copy_from_slice(&header.aux.to_le_bytes());
+        bound[28..32].copy_from_slice(&header.payload_crc.to_le_bytes());
+        bound[32..36].copy_from_slice(&header.prev.to_le_bytes());
         // Inverted, so that the last eight bytes of a header are never nearly zero: a header that lost them to a
         // sector that was not written then differs from its checksum by many bits, not by one.
-        out[32..36].copy_from_slice(&(!header.durable_distance).to_le_bytes());
-        out[36] = header.kind as u8;
-        out[37] = header.flags;
-        out[38..40].copy_from_slice(&header.slot.to_le_bytes());
-        let checksum = self.checksum(offset, &out);
-        out[..4].copy_from_slice(&checksum.to_le_bytes());
-        (out, checksum)
+        bound[36..40].copy_from_slice(&(!header.durable_distance).to_le_bytes());
+        bound[40] = header.kind as u8;
+        bound[41] = header.flags;
+        bound[42..].copy_from_slice(&header.slot.to_le_bytes());
+        let checksum = header_crc::update(self.seed, &bound);
+        bound[4..8].copy_from_slice(&checksum.to_le_bytes());
+        out.extend_from_slice(&bound[4..]);
+        checksum
     }
 
     /// Reads the header at the front of `bytes`, or `None` if no frame of this segment starts at `offset`.

@@ -1,10 +1,11 @@
 //! Groups: records that become durable, or fail, together, and those who wait for that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::PoisonError;
 use std::task::Waker;
 
 use crate::error::Failure;
+use crate::sync::{Mutex, OnceLock};
 
 /// Becomes settled once, for all who wait. Threads sleep on the outcome itself: where the platform has a futex,
 /// settling wakes all of them by one call of the system, and by none if nobody waits.

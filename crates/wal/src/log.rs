@@ -9,7 +9,7 @@ use std::time::Duration;
 use samestep_replay_traits::Index;
 
 use crate::error::{AppendError, Failure, TruncateError};
-use crate::format::{ALIGN, BLOCK_END, Meta, to_u64};
+use crate::format::{ALIGN, BLOCK_END, Meta, to_u64, to_usize};
 use crate::frame::{FLAG_MORE, FRAME_HEADER_BYTES, FrameHeader, FrameKey, Kind, frame_bytes};
 use crate::id::{LogId, Lsn, SegmentId};
 use crate::op::{DiskError, FileName};
@@ -22,6 +22,7 @@ mod ops;
 mod rotation;
 mod snapshot;
 mod span;
+mod spare;
 
 pub(crate) use rotation::{Rehomed, RotationRequest};
 pub(crate) use span::Sealed;
@@ -61,6 +62,7 @@ pub struct Log {
     unsynced_since: Option<Duration>,
     requested: Option<RotationRequest>,
     rotation: Option<rotation::Rotation>,
+    spare: spare::Spare,
     duties: ops::Duties,
     doing: Option<ops::Doing>,
     poison: Option<DiskError>,
@@ -163,6 +165,7 @@ impl Log {
             unsynced_since: None,
             requested: start.requested,
             rotation: None,
+            spare: spare::Spare::default(),
             duties,
             doing: None,
             poison: None,
@@ -173,17 +176,29 @@ impl Log {
     /// of the first. Not durable yet, see [`Self::durable_next`].
     pub fn stage(&mut self, records: &[Prepared<'_>]) -> Result<Index, StageError> {
         let first = self.active.view.next_index();
-        let bytes = self.check_records(records, first).map_err(StageError::Append)?;
+        self.check_poison().map_err(|failure| StageError::Append(failure.into()))?;
+        // By far the most batches are of one record.
+        if let [record] = records {
+            let bytes = self.check_record(record, first).map_err(StageError::Append)?;
+            self.make_room(bytes)?;
+            self.stage_entry(record, first.get(), 0);
+            return Ok(first);
+        }
+        let bytes = self.check_batch(records, first).map_err(StageError::Append)?;
         self.make_room(bytes)?;
         for (position, record) in records.iter().enumerate() {
             let more = if position + 1 < records.len() { FLAG_MORE } else { 0 };
-            let index = first.get() + to_u64(position);
-            self.active.view.push(self.active.end);
-            let body = Body { kind: Kind::Entry, index, aux: record.aux, slot: record.slot, flags: more };
-            self.stage_frame(body, record.payload, record.payload_crc);
-            self.active.appends = self.active.appends.saturating_add(1);
+            self.stage_entry(record, first.get() + to_u64(position), more);
         }
         Ok(first)
+    }
+
+    #[inline]
+    fn stage_entry(&mut self, record: &Prepared<'_>, index: u64, flags: u8) {
+        self.active.view.push(self.active.end);
+        let body = Body { kind: Kind::Entry, index, aux: record.aux, slot: record.slot, flags };
+        self.stage_frame(body, record.payload, record.payload_crc);
+        self.active.appends = self.active.appends.saturating_add(1);
     }
 
     /// Places the new value of `slot` in the open group.
@@ -266,7 +281,9 @@ impl Log {
     pub fn request_flush(&mut self) -> Result<(), Failure> {
         self.check_poison()?;
         self.duties.unstall();
-        self.flush_to = Some(self.active.end);
+        if self.has_unwritten() {
+            self.flush_to = Some(self.active.end);
+        }
         Ok(())
     }
 
@@ -274,7 +291,9 @@ impl Log {
     pub fn request_sync(&mut self) -> Result<(), Failure> {
         self.check_poison()?;
         self.duties.unstall();
-        self.sync_to = Some(self.active.end);
+        if self.has_unsynced() {
+            self.sync_to = Some(self.active.end);
+        }
         Ok(())
     }
 
@@ -319,12 +338,14 @@ impl Log {
         Ok(())
     }
 
-    /// Writes down how far the log is durable, if that is not on disk yet.
+    /// Writes down how far the log is durable, if that is not on disk yet, and removes a file that was made ahead.
     pub fn finish_close(&mut self) -> Result<(), Failure> {
         self.check_poison()?;
         let durable = self.lsn_of(self.active.durable);
         let is_stale = self.duties.meta_durable() != Some(durable);
         self.duties.set_meta_dirty(is_stale);
+        let spare = self.give_up_spare();
+        self.duties.remove(spare.into_iter().collect());
         Ok(())
     }
 
@@ -441,33 +462,41 @@ impl Log {
         }
     }
 
-    fn check_records(&self, records: &[Prepared<'_>], first: Index) -> Result<u64, AppendError> {
-        self.check_poison()?;
+    /// Whether `record` may get the index `expected`, and how long its frame is.
+    #[inline]
+    fn check_record(&self, record: &Prepared<'_>, expected: Index) -> Result<u64, AppendError> {
+        if expected.get() == u64::MAX {
+            return Err(AppendError::Exhausted);
+        }
+        if let Some(found) = record.index.filter(|&found| found != expected) {
+            return Err(AppendError::Index { expected, found });
+        }
+        let bytes_max = u64::from(self.options.record_bytes_max);
+        let payload_bytes = to_u64(record.payload.len());
+        if payload_bytes > bytes_max {
+            return Err(AppendError::TooLarge { bytes: payload_bytes, bytes_max });
+        }
+        Ok(frame_bytes(u32::try_from(payload_bytes).expect("checked above")))
+    }
+
+    fn check_batch(&self, records: &[Prepared<'_>], first: Index) -> Result<u64, AppendError> {
         if records.is_empty() {
             return Err(AppendError::EmptyBatch);
         }
         let mut bytes = 0;
         for (position, record) in records.iter().enumerate() {
-            let expected = first.get().checked_add(to_u64(position)).filter(|&index| index < u64::MAX);
-            let expected = Index::new(expected.ok_or(AppendError::Exhausted)?);
-            if let Some(found) = record.index.filter(|&found| found != expected) {
-                return Err(AppendError::Index { expected, found });
-            }
-            let bytes_max = u64::from(self.options.record_bytes_max);
-            let payload_bytes = to_u64(record.payload.len());
-            if payload_bytes > bytes_max {
-                return Err(AppendError::TooLarge { bytes: payload_bytes, bytes_max });
-            }
-            bytes += frame_bytes(u32::try_from(payload_bytes).expect("checked above"));
+            let expected = first.get().checked_add(to_u64(position)).ok_or(AppendError::Exhausted)?;
+            bytes += self.check_record(record, Index::new(expected))?;
         }
         let bytes_max = self.options.batch_bytes_max;
-        if records.len() > 1 && bytes > bytes_max {
+        if bytes > bytes_max {
             return Err(AppendError::TooLarge { bytes, bytes_max });
         }
         Ok(bytes)
     }
 
     /// Nothing stands between a frame and the open group.
+    #[inline]
     fn is_ready(&mut self) -> bool {
         self.duties.unstall();
         let rotates = self.requested.is_some() || self.rotation.is_some();
@@ -475,6 +504,7 @@ impl Log {
     }
 
     /// Makes sure that `bytes` more fit the segment, with room for a closing mark, or asks for a new one.
+    #[inline]
     fn make_room(&mut self, bytes: u64) -> Result<(), StageError> {
         if !self.is_ready() {
             return Err(StageError::Full);
@@ -496,6 +526,7 @@ impl Log {
         self.requested = Some(request);
     }
 
+    #[inline]
     fn stage_frame(&mut self, body: Body, payload: &[u8], payload_crc: u32) {
         if self.group.is_empty() {
             let point = UndoPoint {
@@ -644,6 +675,7 @@ struct Body {
 }
 
 /// Encodes a frame for `offset` behind `out`, padding included, and returns its header checksum.
+#[inline]
 pub(crate) fn append_frame(
     out: &mut Vec<u8>,
     key: &FrameKey,
@@ -651,10 +683,11 @@ pub(crate) fn append_frame(
     header: &FrameHeader,
     payload: &[u8],
 ) -> u32 {
-    let (encoded, checksum) = key.encode(offset, header);
-    out.extend_from_slice(&encoded);
+    let padding = payload.len().wrapping_neg() % to_usize(ALIGN);
+    out.reserve(FRAME_HEADER_BYTES + payload.len() + padding);
+    let checksum = key.append(out, offset, header);
     out.extend_from_slice(payload);
-    out.resize(out.len().next_multiple_of(8), 0);
+    out.extend_from_slice(&PADDING[..padding]);
     checksum
 }
 
@@ -663,6 +696,8 @@ pub(crate) fn distance(bytes: u64) -> u32 {
     u32::try_from(bytes / ALIGN).expect("segments are shorter than 32 GiB")
 }
 
+/// Zeros up to the next multiple of 8.
+const PADDING: [u8; 7] = [0; 7];
 /// Bytes of the mark that a close writes.
 const MARK_BYTES: u64 = FRAME_HEADER_BYTES as u64;
 /// Largest state record: all of them are copied into every new segment.

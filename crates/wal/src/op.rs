@@ -58,12 +58,15 @@ pub enum Op {
         /// What to write.
         buf: Vec<u8>,
     },
-    /// Write `len` zeros from offset 0 on, really, not as a hole: later writes then change no metadata.
+    /// Write `len` zeros from offset 0 on.
     WriteZeros {
         /// Which file. It was created just before.
         file: FileName,
         /// How many.
         len: u64,
+        /// Whether a hole will do. If not, write them really: later writes then change no metadata, and cost no more
+        /// than their data at each barrier.
+        may_be_hole: bool,
     },
     /// Make all completed writes to the file, and its length, durable.
     SyncData {

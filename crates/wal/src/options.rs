@@ -39,6 +39,12 @@ pub struct Options {
     pub buffer_bytes: usize,
     /// What an unproven tail may look like and still be dropped. Default: [`TailModel::Sector`].
     pub tail: TailModel,
+    /// Makes each segment's file ahead of time, in a thread of its own, once the one before it is half full: an append
+    /// then need not wait for a rotation to write zeros. Under [`CommitPolicy::StrictSync`] and
+    /// [`CommitPolicy::Group`]; under the others a new segment is a hole and there is nothing to wait for. Costs the
+    /// space of one segment, and the order of operations then depends on the scheduler; a log that was closed shows
+    /// nothing of it. Default: `false`. The blocking face only.
+    pub prepares_segments: bool,
     /// Whom to tell of slow barriers. Default: `None`. The blocking face only.
     pub slow_sync: Option<SlowSync>,
 }
@@ -55,6 +61,7 @@ impl Default for Options {
             batch_bytes_max: 64 << 20,
             buffer_bytes: 1 << 20,
             tail: TailModel::Sector,
+            prepares_segments: false,
             slow_sync: None,
         }
     }

@@ -89,7 +89,10 @@ impl<S: StorageProvider> ProviderDisk<S> {
                 self.files.insert(*file, handle);
                 Ok(0)
             }
-            Op::WriteZeros { file, len } => self.write_zeros(*file, *len).await,
+            Op::WriteZeros { file, len, may_be_hole: true } => {
+                self.file(*file)?.set_len(*len).await.map(|()| 0)
+            }
+            Op::WriteZeros { file, len, may_be_hole: false } => self.write_zeros(*file, *len).await,
             Op::SyncData { file } => self.file(*file)?.sync_data().await.map(|()| 0),
             Op::SetLen { file, len } => self.file(*file)?.set_len(*len).await.map(|()| 0),
             Op::Remove { file } => {

@@ -26,6 +26,12 @@ impl ReadOnlyDisk {
         Self { dir: dir.into(), files: BTreeMap::new() }
     }
 
+    /// The directory.
+    #[cfg(feature = "cli")]
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     fn open(&mut self, file: FileName) -> io::Result<u64> {
         let handle = File::open(self.dir.join(file.to_string()))?;
         let len = handle.metadata()?.len();

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use samestep_replay_traits::Index;
 
+use crate::crc::payload_crc;
+
 /// A record ready to be appended: its checksum is computed, so that appending does only what needs the log.
 ///
 /// ```
@@ -23,7 +25,7 @@ pub struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     /// Computes the checksum of `payload`. The record takes the next index, and `aux` and slot are 0.
     pub fn new(payload: &'a [u8]) -> Self {
-        Self { payload, payload_crc: crc32fast::hash(payload), aux: 0, slot: 0, index: None }
+        Self { payload, payload_crc: payload_crc(payload), aux: 0, slot: 0, index: None }
     }
 
     /// With the caller's number `aux`, for instance the term. Kept, not interpreted.

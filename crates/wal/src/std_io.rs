@@ -140,7 +140,8 @@ impl Disk for StdDisk {
             Op::WriteAt { file, offset, buf } => {
                 self.file(*file)?.write_all_at(buf, *offset).map(|()| buf.len() as u64)
             }
-            Op::WriteZeros { file, len } => self.write_zeros(*file, *len),
+            Op::WriteZeros { file, len, may_be_hole: true } => self.file(*file)?.set_len(*len).map(|()| 0),
+            Op::WriteZeros { file, len, may_be_hole: false } => self.write_zeros(*file, *len),
             Op::SyncData { file } => self.file(*file)?.sync_data().map(|()| 0),
             Op::SetLen { file, len } => self.file(*file)?.set_len(*len).map(|()| 0),
             Op::Remove { file } => {

@@ -55,6 +55,10 @@ impl SegmentView {
         Self { first_index, offsets: Vec::new(), truncates: false }
     }
 
+    pub(crate) fn with_capacity(first_index: Index, entries: usize) -> Self {
+        Self { first_index, offsets: Vec::with_capacity(entries), truncates: false }
+    }
+
     pub(crate) fn from_offsets(first_index: Index, offsets: Vec<u32>) -> Self {
         Self { first_index, offsets, truncates: false }
     }
@@ -73,6 +77,7 @@ impl SegmentView {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, offset: u64) {
         self.offsets.push(u32::try_from(offset / ALIGN).expect("segments are at most 4 GiB and a batch"));
     }

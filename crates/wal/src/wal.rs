@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use samestep_replay_traits::{Index, Record, ReplaySource};
 
@@ -22,6 +22,7 @@ use crate::options::{CommitPolicy, Options};
 use crate::record::{Entry, EntryRef, Prepared};
 use crate::report::{OpenOutcome, RecoveryReport};
 use crate::std_io::StdDisk;
+use crate::sync::MutexGuard;
 use crate::ticket::Ticket;
 use crate::view::StateRecord;
 
@@ -83,15 +84,20 @@ impl<D: Disk + Send + 'static> Wal<D> {
         }
         let (log, report) = opening.finish()?;
         let needs_thread = matches!(log.options().commit, CommitPolicy::Interval(_));
+        let prepares_segments = log.prepares_segments();
         let recoveries = u64::from(report.outcome == OpenOutcome::Recovered);
         let life = Arc::new(Life::new(log, disk, recoveries));
         let (core, result) = life.shared.lead_all(life.shared.lock());
         drop(core);
         result?;
+        let no_thread = |source| {
+            OpenError::Disk(DiskError { op: "start a thread", file: None, source: Arc::new(source) })
+        };
         if needs_thread {
-            life.start_background().map_err(|source| {
-                OpenError::Disk(DiskError { op: "start a thread", file: None, source: Arc::new(source) })
-            })?;
+            life.start_background().map_err(no_thread)?;
+        }
+        if prepares_segments {
+            life.start_preparer().map_err(no_thread)?;
         }
         Ok((Self { life }, report))
     }
@@ -221,7 +227,7 @@ impl<D: Disk> Wal<D> {
     pub fn close(self) -> Result<(), SyncError> {
         self.life.stop_background();
         let shared = &self.life.shared;
-        let mut core = shared.seize()?;
+        let (mut core, loss) = shared.seize_to_close()?;
         let mut result = Ok(());
         for request in [Log::request_sync, Log::stage_close, Log::request_sync, Log::finish_close] {
             if result.is_ok() {
@@ -245,7 +251,7 @@ impl<D: Disk> Wal<D> {
             let closed = outcome.map(drop).map_err(|error| Failure::Poisoned(DiskError::new(&op, error)));
             result = result.and(closed);
         }
-        result?;
+        loss.and(result)?;
         Ok(())
     }
 

@@ -82,7 +82,7 @@ impl Disk for Image {
             }
             Op::ReadAt { file, offset, buf } => self.with(*file, |bytes| read(bytes, *offset, buf)),
             Op::WriteAt { file, offset, buf } => self.with(*file, |bytes| write(bytes, *offset, buf)),
-            Op::WriteZeros { file, len } => self.with(*file, |bytes| resize(bytes, *len)),
+            Op::WriteZeros { file, len, .. } => self.with(*file, |bytes| resize(bytes, *len)),
             Op::SetLen { file, len } => self.with(*file, |bytes| resize(bytes, *len)),
             Op::Remove { file } => {
                 self.files().remove(file);

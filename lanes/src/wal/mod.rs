@@ -12,6 +12,7 @@ mod raft;
 mod sevendb;
 mod snapshot;
 mod torn;
+mod writers;
 
 pub(crate) use bits::BIT_FLIPS;
 pub(crate) use faces::FACES;
@@ -22,6 +23,7 @@ pub(crate) use raft::{CONFLICT_TRUNCATION, HARD_STATE_ACROSS_PRUNE};
 pub(crate) use sevendb::{NO_APP_CRC, PRUNE, REOPEN_CONTINUE, ROLLOVER};
 pub(crate) use snapshot::SNAPSHOT_MARKS;
 pub(crate) use torn::{TORN_TAIL_FILE, TORN_TAIL_IMAGES};
+pub(crate) use writers::WRITERS_64;
 
 use std::path::Path;
 

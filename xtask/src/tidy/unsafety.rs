@@ -73,7 +73,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("spikes/src/ring", &["sys"]),
     // Reads padding: one of the planted bugs that must be caught.
     ("crates/lane-runner/tests/fixture", &["uninit"]),
-    // Counts allocations: a global allocator is an unsafe trait.
-    ("benches/src", &["alloc"]),
+    // Counts allocations: a global allocator is an unsafe trait. Runs LMDB itself, for comparison.
+    ("benches/src", &["alloc", "mapped"]),
+    ("crates/wal/tests/flips", &["alloc"]),
     ("crates/noun/tests/it", &["alloc"]),
 ];

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use samestep_noun::{CueError, CueLimits, Nock, NockError, NockLimits, Noun, Watch, live_bytes};
+use samestep_noun::{CueError, CueLimits, Nock, NockError, NockLimits, Noun, TraceReport, Watch, live_bytes};
 
 use crate::machine::{FailureKind, Machine, Reclaim};
 use crate::rock::{Rock, RockError};
@@ -83,19 +83,21 @@ impl NockMachine {
     /// As [`Machine::poke`].
     pub fn work(&mut self, job: &Noun) -> Result<Noun, NockMachineError> {
         let rock = self.state.as_ref().ok_or(NockMachineError::NotBooted)?;
-        let kernel = rock.kernel.clone();
-        let arm = kernel.at(POKE_ARM).ok_or(NockMachineError::NotAKernel { axis: POKE_ARM })?;
-        let gate = self.run(&kernel, arm)?;
-        let not_a_gate = NockMachineError::NotAGate;
-        let Some([battery, _, context]) = gate.as_tuple() else { return Err(not_a_gate) };
-        let call = Noun::cell(battery, Noun::cell(job, context));
-        let product = self.run(&call, battery)?;
-        drop((gate, call));
+        let product = self.call(&rock.kernel, POKE_ARM, job)?;
         let (effects, next) = product.as_pair().ok_or(NockMachineError::BadProduct)?;
         self.before = self.state.take();
         let (hashboard, cold) = self.before.as_ref().map(Rock::jets).unwrap_or_default();
         self.state = Some(Rock { kernel: next.clone(), hashboard, cold });
         Ok(effects.clone())
+    }
+
+    /// Reads from the kernel: the gate at its axis 22, called with `sample`.
+    ///
+    /// # Errors
+    ///
+    /// [`NockMachineError`].
+    pub fn peek(&self, sample: &Noun) -> Result<Noun, NockMachineError> {
+        self.call(self.kernel().ok_or(NockMachineError::NotBooted)?, PEEK_ARM, sample)
     }
 
     /// Compares the nouns that live on this thread with those that the state holds.
@@ -105,6 +107,16 @@ impl NockMachine {
         let state = [self.state.as_ref(), self.before.as_ref()];
         let nouns = state.into_iter().flatten().flat_map(|rock| [&rock.kernel, &rock.hashboard, &rock.cold]);
         LeakReport { live_bytes: live_bytes(), reachable_bytes: samestep_noun::reachable_bytes(nouns) }
+    }
+
+    /// Evaluates the arm at `axis`, and the gate that it gives with `sample`.
+    fn call(&self, kernel: &Noun, axis: u64, sample: &Noun) -> Result<Noun, NockMachineError> {
+        let arm = kernel.at(axis).ok_or(NockMachineError::NotAKernel { axis })?;
+        let gate = self.run(kernel, arm)?;
+        let Some([battery, _, context]) = gate.as_tuple() else {
+            return Err(NockMachineError::NotAGate { axis });
+        };
+        self.run(&Noun::cell(battery, Noun::cell(sample, context)), battery)
     }
 
     fn cue(&self, payload: &[u8]) -> Result<Noun, NockMachineError> {
@@ -231,12 +243,31 @@ pub enum NockMachineError {
         /// The axis.
         axis: u64,
     },
-    /// The kernel's poke arm gave no gate.
-    #[error("the kernel's poke arm gave no gate")]
-    NotAGate,
+    /// An arm of the kernel gave no gate.
+    #[error("the kernel's arm at axis {axis} gave no gate")]
+    NotAGate {
+        /// The axis.
+        axis: u64,
+    },
     /// An event gave no pair of effects and kernel.
     #[error("the event gave no effects and kernel")]
     BadProduct,
+}
+
+impl NockMachineError {
+    /// Where the kernel failed, if it is the kernel that did.
+    pub fn trace(&self) -> Option<&TraceReport> {
+        match self {
+            Self::Nock(
+                NockError::Crash { trace, .. }
+                | NockError::OutOfFuel { trace, .. }
+                | NockError::OutOfMemory { trace, .. }
+                | NockError::Deadline { trace }
+                | NockError::Interrupted { trace },
+            ) => Some(trace),
+            _ => None,
+        }
+    }
 }
 
 /// What nouns of a thread take, and what can be accounted for, in bytes.
@@ -257,5 +288,7 @@ impl LeakReport {
 
 /// The kernel in what the lifecycle makes.
 const KERNEL: u64 = 7;
+/// The kernel's arm for reading.
+const PEEK_ARM: u64 = 22;
 /// The kernel's poke arm.
 const POKE_ARM: u64 = 23;

@@ -1,10 +1,11 @@
-//! Piers that Vere's own C code wrote, where there are some: in the folder that `SAMESTEP_PIERS` names, with `piers.json`
-//! as the truth, and good ones and damaged ones in folders of those names.
+//! Piers that Vere's own C code wrote, where there are some: the folder that `SAMESTEP_PIERS` names holds `piers.json`,
+//! and `piers.tar.xz` or what is in it.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use samestep_lmdb_replay::LogError;
 use samestep_lmdb_replay::lock::ProcessIds;
@@ -23,6 +24,19 @@ pub(crate) fn folder() -> Option<PathBuf> {
         println!("skipped: SAMESTEP_PIERS names no folder");
     }
     folder
+}
+
+/// The piers, unpacked into `scratch` if they are packed, and what is known of them.
+pub(crate) fn piers(scratch: &Path) -> Option<(PathBuf, Value)> {
+    let folder = folder()?;
+    let known = serde_json::from_slice(&fs::read(folder.join("piers.json")).unwrap()).unwrap();
+    let packed = folder.join("piers.tar.xz");
+    if !packed.exists() {
+        return Some((folder, known));
+    }
+    let status = Command::new("tar").arg("-C").arg(scratch).arg("-xf").arg(packed).status();
+    assert!(status.unwrap().success());
+    Some((scratch.to_owned(), known))
 }
 
 fn open(path: &Path) -> Pier {
@@ -46,8 +60,8 @@ impl Observer for Mugs {
 /// Every good pier gives every recorded mug, from the first event and from each rock.
 #[test]
 fn good_piers_replay_with_every_mug() {
-    let Some(folder) = folder() else { return };
-    let truth: Value = serde_json::from_str(&fs::read_to_string(folder.join("piers.json")).unwrap()).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let Some((folder, truth)) = piers(scratch.path()) else { return };
     for (name, expected) in truth["good"].as_object().unwrap() {
         let pier = open(&folder.join("good").join(name));
         let mut starts: Vec<Start> =
@@ -103,7 +117,8 @@ fn recorded(pier: &Value) -> BTreeMap<u64, u32> {
 /// What is damaged ends a replay where it is damaged, with the state before it, and never with a signal.
 #[test]
 fn damaged_piers_stop_where_they_are_damaged() {
-    let Some(folder) = folder() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let Some((folder, _)) = piers(scratch.path()) else { return };
     let check = |name: &str, mugs: MugCheck, is_it: &dyn Fn(&Outcome) -> bool, last: u64| {
         let path = folder.join("damaged").join(name);
         if !path.is_dir() {

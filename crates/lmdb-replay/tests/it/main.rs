@@ -7,11 +7,14 @@ mod damage;
 mod generic;
 #[cfg(feature = "vere")]
 mod genuine;
+#[cfg(feature = "ipc")]
+mod ipc;
 #[cfg(feature = "vere")]
 mod kernel;
 mod locks;
 #[cfg(feature = "vere")]
 mod play;
 mod programs;
+mod replay;
 #[cfg(feature = "vere")]
 mod vere;

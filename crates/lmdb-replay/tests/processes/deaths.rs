@@ -30,7 +30,7 @@ fn shim(folder: &Path) -> Option<PathBuf> {
 
 /// Runs `command` on copies of `base`, killed before call 0, 1, 2 and so on until it is not killed any more. After
 /// each death `check` looks at what is left; the command again must succeed, and `check_done` looks at the result.
-fn kill_everywhere(
+pub(crate) fn kill_everywhere(
     folder: &Path,
     base: &Path,
     command_of: impl Fn(&Path) -> Command,

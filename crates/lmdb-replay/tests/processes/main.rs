@@ -3,8 +3,11 @@
 
 mod cli;
 mod deaths;
+#[path = "../it/kernel.rs"]
+mod kernel;
 mod lmdb_0_9;
 mod model;
 mod piers;
+mod play;
 #[path = "../it/programs.rs"]
 mod programs;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Failed, Outcome, survey};
+use super::{Failed, Outcome, look_at, survey};
 use crate::verify::{Depth, FrameInfo, FrameKind, SegmentImage};
 
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
     let mut out = BufWriter::new(io::stdout().lock());
     // A log in use is read again if it moved: what was printed is not printed twice.
     let mut printed = None;
-    let survey = survey(&args.dir, Depth::Frames, |segment, _| {
+    let survey = survey(&mut look_at(&args.dir)?, Depth::Frames, |segment, _| {
         for frame in segment.frames.iter().filter(|frame| args.wants(frame)) {
             let place = (segment.id, frame.offset);
             if printed.is_some_and(|last| place <= last) {

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{Failed, Outcome, Survey, dry_open, finding_json, survey};
+use super::{Failed, Opened, Outcome, Survey, dry_open, finding_json, look_at, survey};
 use crate::error::OpenError;
-use crate::log::Log;
 use crate::options::TailModel;
 use crate::report::{OpenOutcome, RecoveryReport, TailFound};
 use crate::verify::{Depth, Severity};
@@ -22,8 +21,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
-    let survey = survey(&args.dir, Depth::Headers, |_, _| Ok(()))?;
-    let opening = dry_open(&args.dir, TailModel::Sector);
+    let mut disk = look_at(&args.dir)?;
+    let survey = survey(&mut disk, Depth::Headers, |_, _| Ok(()))?;
+    let opening = dry_open(&mut disk, TailModel::Sector)?;
     let out = io::stdout().lock();
     if args.json {
         print_json(out, &survey, &opening)?;
@@ -31,13 +31,11 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
         print_text(out, &survey, &opening)?;
     }
     Ok(match opening {
-        Ok(_) => survey.outcome(),
-        Err(OpenError::Disk(_)) => Outcome::Disk,
-        Err(_) => Outcome::Findings,
+        Opened::Succeeds(_) | Opened::IsUnknown => survey.outcome(),
+        Opened::IsRefused(OpenError::Disk(_)) => Outcome::Disk,
+        Opened::IsRefused(_) => Outcome::Findings,
     })
 }
-
-type Opened = Result<(Log, RecoveryReport), OpenError>;
 
 fn print_text(mut out: impl Write, survey: &Survey, opening: &Opened) -> io::Result<()> {
     let summary = &survey.summary;
@@ -48,7 +46,8 @@ fn print_text(mut out: impl Write, survey: &Survey, opening: &Opened) -> io::Res
         writeln!(out, "in use    yes: another process has it open, so it may change while it is read")?;
     }
     match opening {
-        Ok((log, report)) => {
+        Opened::Succeeds(opened) => {
+            let (log, report) = &**opened;
             writeln!(out, "entries   {}", entries_of(report))?;
             writeln!(out, "durable   proven up to position {}", log.durable_watermark())?;
             for (slot, state) in log.states() {
@@ -65,7 +64,10 @@ fn print_text(mut out: impl Write, survey: &Survey, opening: &Opened) -> io::Res
             }
             writeln!(out, "opening   {}", plan_of(report))?;
         }
-        Err(error) => writeln!(out, "opening   is refused: {}", Failed::Damaged(error.clone()).chain())?,
+        Opened::IsRefused(error) => {
+            writeln!(out, "opening   is refused: {}", Failed::Damaged(error.clone()).chain())?;
+        }
+        Opened::IsUnknown => writeln!(out, "opening   {UNKNOWN}")?,
     }
     match summary.meta {
         Some(meta) => writeln!(
@@ -165,7 +167,8 @@ fn print_json(mut out: impl Write, survey: &Survey, opening: &Opened) -> io::Res
 
 fn opening_json(opening: &Opened) -> Value {
     match opening {
-        Ok((log, report)) => {
+        Opened::Succeeds(opened) => {
+            let (log, report) = &**opened;
             let states = log.states().iter().map(|(slot, state)| {
                 json!({
                     "slot": slot,
@@ -189,6 +192,12 @@ fn opening_json(opening: &Opened) -> Value {
                 "snapshot": snapshot,
             })
         }
-        Err(error) => json!({ "is_refused": true, "plan": Failed::Damaged(error.clone()).chain() }),
+        Opened::IsRefused(error) => {
+            json!({ "is_refused": true, "plan": Failed::Damaged(error.clone()).chain() })
+        }
+        Opened::IsUnknown => json!({ "is_refused": null, "plan": UNKNOWN }),
     }
 }
+
+/// What an opening would do to a log that does not hold still.
+const UNKNOWN: &str = "cannot be told: the log moves faster than it can be read";

@@ -1,32 +1,38 @@
 //! `repair`: cuts a log where it is still whole.
 //!
-//! Nothing is mended in place that cannot be: what is behind the first damage goes, the rest stays byte for byte.
-//! Everything that is cut or rewritten is first copied to `quarantine/<n>/` and made durable there. A repair that was
+//! Nothing is mended in place that cannot be: what is behind the first damage goes, or, if that is asked for, all
+//! segments up to the last damaged one; the rest stays byte for byte. Everything that is cut or rewritten is first copied to `quarantine/<n>/` and made durable there. A repair that was
 //! interrupted leaves a log that is refused as damaged, and can be repeated.
 //!
 //! Two things of the part that goes are kept, as losing them is worse than losing entries: the newest readable value
 //! of each state slot (a vote must not be forgotten), and truncations (an entry that was taken back must not return). A
 //! snapshot mark that goes is forgotten: without it more is replayed than need be, with a wrong one less.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
+use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 
 use samestep_replay_traits::Index;
 
 use super::export::{sync_dir, write_synced};
-use super::{Failed, Outcome, Survey, survey};
+use super::survey::Source;
+use super::{Failed, Outcome, look_at, survey};
 use crate::disk::Disk;
 use crate::error::OpenError;
-use crate::format::{BLOCK_BYTES, BLOCK_END, HeaderRead, Meta, SegmentHeader, nonzero_len, to_u64, to_usize};
+use crate::format::{BLOCK_BYTES, Meta, SegmentHeader, to_usize};
 use crate::id::{Lsn, SegmentId};
 use crate::op::{FileName, Op};
 use crate::options::{Options, TailModel};
+use crate::read_only::ReadOnlyDisk;
 use crate::std_io::StdDisk;
-use crate::verify::{Depth, FrameKind, Problem, QUARANTINE, SegmentImage, Severity};
-use crate::view::StateRecord;
+use crate::verify::{Depth, FrameKind, QUARANTINE, SegmentImage, Summary};
 use crate::wal::Wal;
+
+mod front;
+mod plan;
+
+use plan::{Cut, Damages, Found, Plan};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -35,6 +41,9 @@ pub(super) struct Args {
     /// Most bytes of records that may be dropped.
     #[arg(long, value_name = "BYTES")]
     loss_budget: u64,
+    /// Which side of the damage stays.
+    #[arg(long, value_enum, default_value_t = Keep::Oldest)]
+    keep: Keep,
     /// Also drop what is proven, or may well have been, acknowledged.
     #[arg(long)]
     accept_damage: bool,
@@ -46,25 +55,51 @@ pub(super) struct Args {
     dry_run: bool,
 }
 
+/// Which side of the damage stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Keep {
+    /// What is before the first damage: the log ends there.
+    Oldest,
+    /// The segments behind the last damaged one: the log begins there, as if all before it were pruned.
+    Newest,
+}
+
 pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
+    let mut disk = look_at(&args.dir)?;
+    // What is done is what was decided on, as nobody else comes in between.
+    let lock = if args.apply { Some(lock(&args.dir)?) } else { None };
     let mut found = Found::default();
-    let survey = survey(&args.dir, Depth::Frames, |segment, _| {
+    let take = |segment: SegmentImage, _: &Summary| {
         found.take(&segment);
         Ok(())
-    })?;
-    if survey.is_in_use {
+    };
+    let survey = match &lock {
+        Some(_) => survey(&mut Held(disk), Depth::Frames, take)?,
+        None => survey(&mut disk, Depth::Frames, take)?,
+    };
+    if survey.is_in_use || survey.looks > 1 {
+        // What an earlier look found may be no more.
         return Err(Failed::InUse);
     }
-    let plan = Plan::new(&survey, &found)?;
+    let damages = Damages::of(&survey)?;
+    let newest = front::plan(&survey, &found, &damages);
+    let plan = match args.keep {
+        Keep::Newest if damages.first.is_some() => newest.clone().ok_or_else(front::refused)?,
+        Keep::Oldest | Keep::Newest => Plan::new(&survey, &found, &damages, newest.as_ref())?,
+    };
     let mut out = io::stdout().lock();
     plan.print(&mut out)?;
+    if let (Keep::Oldest, Some(newest)) = (args.keep, &newest) {
+        let (bytes, entries) = (newest.bytes, newest.entries);
+        writeln!(out, "with --keep newest instead: {bytes} bytes of records, {entries} readable entries")?;
+    }
     if plan.bytes > args.loss_budget {
         let (bytes, budget) = (plan.bytes, args.loss_budget);
         return Err(Failed::Refused(format!(
             "{bytes} bytes would be dropped, and the loss budget is {budget}"
         )));
     }
-    let is_damage = matches!(plan.cut, Cut::At { .. });
+    let is_damage = matches!(plan.cut, Cut::At { .. } | Cut::Front { .. });
     if is_damage && !args.accept_damage {
         let what = "records that were or may have been acknowledged would be dropped; \
                     restore the files, or add --accept-damage";
@@ -73,169 +108,60 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
     if plan.cut == Cut::Nothing {
         return Ok(Outcome::Sound);
     }
-    if !args.apply {
+    let Some(lock) = lock else {
         writeln!(out, "nothing was done; add --apply to do it")?;
         return Ok(Outcome::Findings);
-    }
-    let quarantine = apply(&args.dir, &plan, &found)?;
+    };
+    let quarantine = apply(&args.dir, lock, &plan, &found)?;
     writeln!(out, "done; copies are in {}", quarantine.display())?;
     Ok(Outcome::Sound)
 }
 
-/// What the segments hold, as far as a repair needs it.
-#[derive(Debug, Default)]
-struct Found {
-    ends: BTreeMap<SegmentId, Ends>,
-    states: BTreeMap<u16, StateRecord>,
-}
-
+/// A directory that this process has locked itself.
 #[derive(Debug)]
-struct Ends {
-    header: Option<SegmentHeader>,
-    frames: Vec<(u64, u64, FrameKind, Index, bool)>,
-    /// End of the bytes that mean something.
-    end: u64,
-}
+struct Held(ReadOnlyDisk);
 
-impl Found {
-    fn take(&mut self, segment: &SegmentImage) {
-        let block = segment.bytes.get(..BLOCK_BYTES).unwrap_or_default();
-        let header = match SegmentHeader::decode(block) {
-            HeaderRead::Valid(header) if segment.is_valid => Some(header),
-            _ => None,
-        };
-        for frame in segment.frames.iter().filter(|frame| frame.is_whole && frame.kind == FrameKind::State) {
-            let payload = segment.payload(frame).to_vec();
-            let record = StateRecord { index: frame.index, aux: frame.aux, payload };
-            self.states.insert(frame.slot, record);
-        }
-        let frames = segment.frames.iter().map(|frame| {
-            let end = frame.offset + crate::frame::frame_bytes(frame.payload_bytes);
-            (frame.offset, end, frame.kind, frame.index, frame.has_more)
-        });
-        let nonzero = to_u64(nonzero_len(&segment.bytes));
-        let end =
-            if segment.end > BLOCK_END { nonzero.min(segment.end.max(segment.proven)) } else { nonzero };
-        self.ends.insert(segment.id, Ends { header, frames: frames.collect(), end: end.max(BLOCK_END) });
+impl Disk for Held {
+    fn perform(&mut self, op: &mut Op) -> io::Result<u64> {
+        self.0.perform(op)
+    }
+
+    fn reader(&self) -> Self {
+        Self(self.0.reader())
     }
 }
 
-impl Ends {
-    /// End of the last complete batch that ends at or before `limit`.
-    fn whole_until(&self, limit: u64) -> u64 {
-        let whole = self.frames.iter().filter(|(_, end, _, _, has_more)| *end <= limit && !has_more);
-        whole.map(|(_, end, ..)| *end).max().unwrap_or(BLOCK_END)
+impl Source for Held {
+    fn is_in_use(&mut self) -> io::Result<bool> {
+        Ok(false)
     }
 }
 
-/// What a repair would do.
-#[derive(Debug)]
-struct Plan {
-    cut: Cut,
-    /// Bytes of records that go.
-    bytes: u64,
-    /// Whole entries that go.
-    entries: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
-    Nothing,
-    /// The tail of the newest segment, by an opening that drops whatever is not proven.
-    Tail {
-        segment: SegmentId,
-    },
-    /// Everything from this byte on.
-    At {
-        segment: SegmentId,
-        offset: u64,
-    },
-}
-
-impl Plan {
-    fn new(survey: &Survey, found: &Found) -> Result<Self, Failed> {
-        let damages = survey.findings.iter().filter(|finding| finding.severity() == Severity::Damage);
-        let mut first: Option<(SegmentId, u64)> = None;
-        let mut ambiguous = None;
-        for finding in damages {
-            match (&finding.problem, finding.file) {
-                (Problem::Damage(damage), Some(FileName::Segment(id))) => {
-                    let place = (id, damage.offset);
-                    first = Some(first.map_or(place, |first| first.min(place)));
-                }
-                (Problem::Ambiguous { bytes, .. }, Some(FileName::Segment(id))) => {
-                    ambiguous = Some((id, *bytes));
-                }
-                _ => return Err(Failed::Refused(format!("cannot be repaired by cutting: {finding}"))),
-            }
-        }
-        let Some((segment, offset)) = first else {
-            let cut = ambiguous.map_or(Cut::Nothing, |(segment, _)| Cut::Tail { segment });
-            return Ok(Self { cut, bytes: ambiguous.map_or(0, |(_, bytes)| bytes), entries: 0 });
-        };
-        let (segment, offset) = whole_before(found, segment, offset)?;
-        let (mut bytes, mut entries) = (0, 0);
-        for (&id, ends) in found.ends.range(segment..) {
-            let from = if id == segment { offset } else { BLOCK_END };
-            bytes += ends.end.saturating_sub(from);
-            let is_entry =
-                |frame: &&(u64, u64, FrameKind, Index, bool)| frame.0 >= from && frame.2 == FrameKind::Entry;
-            entries += ends.frames.iter().filter(is_entry).count();
-        }
-        // What is gone with its file cannot be read, but `wal.meta` may tell how far the log once was durable.
-        let position =
-            found.ends[&segment].header.as_ref().map_or(0, |header| header.base_lsn.get() + offset);
-        let promised = survey.summary.meta.map_or(0, |meta| meta.durable.get());
-        let bytes = bytes.max(promised.saturating_sub(position));
-        Ok(Self { cut: Cut::At { segment, offset }, bytes, entries })
-    }
-
-    fn print(&self, mut out: impl Write) -> io::Result<()> {
-        match self.cut {
-            Cut::Nothing => writeln!(out, "nothing to repair"),
-            Cut::Tail { segment } => {
-                writeln!(out, "segment {segment}: {} unproven bytes at its end would be dropped", self.bytes)
-            }
-            Cut::At { segment, offset } => {
-                writeln!(out, "the log would end in segment {segment} at byte {offset}")?;
-                let (bytes, entries) = (self.bytes, self.entries);
-                writeln!(out, "lost: {bytes} bytes of records, {entries} readable entries among them")
-            }
-        }
-    }
-}
-
-/// The last place at or before the damage up to which everything is whole.
-fn whole_before(found: &Found, segment: SegmentId, offset: u64) -> Result<(SegmentId, u64), Failed> {
-    if offset >= BLOCK_END
-        && let Some(ends) = found.ends.get(&segment).filter(|ends| ends.header.is_some())
-    {
-        return Ok((segment, ends.whole_until(offset)));
-    }
-    // The header is gone, or the file: the log ends with the segment before.
-    let before = segment.get().checked_sub(1).map(SegmentId::new);
-    let before =
-        before.and_then(|id| found.ends.get(&id).filter(|ends| ends.header.is_some()).map(|ends| (id, ends)));
-    let Some((id, ends)) = before else {
-        let what =
-            format!("nothing before segment {segment} is left; restore the log from a backup or a replica");
-        return Err(Failed::Refused(what));
-    };
-    Ok((id, ends.whole_until(u64::MAX)))
-}
-
-/// Does it, and returns where the copies are.
-fn apply(dir: &Path, plan: &Plan, found: &Found) -> Result<PathBuf, Failed> {
+/// Keeps everybody else out until it is dropped.
+fn lock(dir: &Path) -> Result<StdDisk, Failed> {
     let mut lock = StdDisk::new(dir);
     lock.perform(&mut Op::Lock).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Failed::InUse,
         _ => Failed::Io(error),
     })?;
-    let first = match plan.cut {
-        Cut::Nothing => SegmentId::FIRST,
-        Cut::Tail { segment } | Cut::At { segment, .. } => segment,
+    Ok(lock)
+}
+
+/// Does it, and returns where the copies are.
+fn apply(dir: &Path, lock: StdDisk, plan: &Plan, found: &Found) -> Result<PathBuf, Failed> {
+    let segments = match plan.cut {
+        Cut::Nothing => SegmentId::FIRST..,
+        Cut::Tail { segment } | Cut::At { segment, .. } => segment..,
+        Cut::Front { first, index } => {
+            let quarantine = copy_to_quarantine(dir, ..first)?;
+            front::cut(dir, found, first, index)?;
+            drop(lock);
+            let (wal, _) = Wal::open(dir, Options::default()).map_err(refused)?;
+            wal.close().map_err(|error| Failed::Refused(error.to_string()))?;
+            return Ok(quarantine);
+        }
     };
-    let quarantine = copy_to_quarantine(dir, first)?;
+    let quarantine = copy_to_quarantine(dir, segments)?;
     let mut first_gone = None;
     if let Cut::At { segment, offset } = plan.cut {
         cut(dir, found, segment, offset)?;
@@ -277,14 +203,14 @@ fn first_truncated(found: &Found, segment: SegmentId, offset: u64) -> Option<Ind
     lowest
 }
 
-/// Copies `wal.meta` and all files of the segments from `first` on.
-fn copy_to_quarantine(dir: &Path, first: SegmentId) -> Result<PathBuf, Failed> {
+/// Copies `wal.meta` and all files of `segments`.
+fn copy_to_quarantine(dir: &Path, segments: impl RangeBounds<SegmentId>) -> Result<PathBuf, Failed> {
     let root = dir.join(QUARANTINE);
     fs::create_dir_all(&root)?;
     let number = (1..u32::MAX).find(|number| !root.join(number.to_string()).exists()).unwrap_or(u32::MAX);
     let quarantine = root.join(number.to_string());
     fs::create_dir(&quarantine)?;
-    for (name, _) in files_from(dir, first)? {
+    for (name, _) in files_of(dir, &segments)? {
         let bytes = fs::read(dir.join(&name))?;
         write_synced(&quarantine.join(&name), &bytes)?;
     }
@@ -294,14 +220,14 @@ fn copy_to_quarantine(dir: &Path, first: SegmentId) -> Result<PathBuf, Failed> {
     Ok(quarantine)
 }
 
-/// The names of `wal.meta` and of all files of the segments from `first` on.
-fn files_from(dir: &Path, first: SegmentId) -> Result<Vec<(String, FileName)>, Failed> {
+/// The names of `wal.meta` and of all files of `segments`, oldest first.
+fn files_of(dir: &Path, segments: &impl RangeBounds<SegmentId>) -> Result<Vec<(String, FileName)>, Failed> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         match FileName::parse(&name) {
             Some(file @ FileName::Meta) => files.push((name, file)),
-            Some(file @ (FileName::Segment(id) | FileName::Sidecar(id))) if id >= first => {
+            Some(file @ (FileName::Segment(id) | FileName::Sidecar(id))) if segments.contains(&id) => {
                 files.push((name, file));
             }
             _ => {}
@@ -324,14 +250,13 @@ fn cut(dir: &Path, found: &Found, segment: SegmentId, offset: u64) -> Result<(),
     let made = dir.join("repair.tmp");
     write_synced(&made, &bytes)?;
     fs::rename(&made, &path)?;
-    for (name, file) in files_from(dir, segment)? {
+    for (name, file) in files_of(dir, &(segment..))? {
         if file != FileName::Meta && file != FileName::Segment(segment) {
             fs::remove_file(dir.join(name))?;
         }
     }
     sync_dir(dir)?;
-    let old = fs::read(dir.join(FileName::Meta.to_string())).unwrap_or_default();
-    let old = Meta::decode_best(old.get(..2 * BLOCK_BYTES).unwrap_or(&old)).best;
+    let old = old_meta(dir);
     let durable = Lsn::new(header.base_lsn.get() + offset);
     let lowest = found.ends.keys().next().copied().unwrap_or(segment);
     let meta = Meta {
@@ -342,8 +267,18 @@ fn cut(dir: &Path, found: &Found, segment: SegmentId, offset: u64) -> Result<(),
         live_first: old.map_or(header.live_first, |old| old.live_first).max(header.live_first),
         durable,
     };
-    // Both slots, so that nothing of the old bounds is left.
-    let second = Meta { sequence: meta.sequence + 1, ..meta };
+    write_meta(dir, &meta)
+}
+
+fn old_meta(dir: &Path) -> Option<Meta> {
+    let bytes = fs::read(dir.join(FileName::Meta.to_string())).unwrap_or_default();
+    Meta::decode_best(bytes.get(..2 * BLOCK_BYTES).unwrap_or(&bytes)).best
+}
+
+/// Writes `meta`, whose sequence is even, into both slots, so that nothing of the old bounds is left. Durable on
+/// return, and so are all changes of names before it.
+fn write_meta(dir: &Path, meta: &Meta) -> Result<(), Failed> {
+    let second = Meta { sequence: meta.sequence + 1, ..*meta };
     let both = [meta.encode(), second.encode()].concat();
     write_synced(&dir.join(FileName::Meta.to_string()), &both)?;
     sync_dir(dir)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Failed, Outcome, finding_json, survey};
+use super::{Failed, Outcome, finding_json, look_at, survey};
 use crate::verify::{Depth, Severity};
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
-    let survey = survey(&args.dir, Depth::Frames, |_, _| Ok(()))?;
+    let survey = survey(&mut look_at(&args.dir)?, Depth::Frames, |_, _| Ok(()))?;
     let outcome = survey.outcome();
     let (segments, frames) = (survey.summary.segments.len(), survey.summary.frames);
     let bytes = survey.summary.bytes;

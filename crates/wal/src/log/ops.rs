@@ -206,11 +206,12 @@ impl Log {
         self.check_poison()
     }
 
-    /// Whether something was asked for, or must be done, so that operations are to be performed.
+    /// Whether something was asked for, or must be done, so that operations are to be performed, or one is out.
     pub fn wants_work(&self) -> bool {
         let asked = self.flush_to.is_some() || self.sync_to.is_some() || self.requested.is_some();
-        let due = self.rotation.is_some() || self.duties.are_pending() && !self.duties.is_stalled;
-        self.doing.is_none() && self.poison.is_none() && (asked || due)
+        let due = self.rotation.is_some() || self.duties.are_pending();
+        let wants = if self.duties.is_stalled { self.wants_sync() } else { asked || due };
+        self.poison.is_none() && (self.doing.is_some() || wants)
     }
 
     /// Whether the operation that is out writes records, or is their barrier.
@@ -272,7 +273,8 @@ impl Log {
             let doing = Doing::WriteGroup { end, next, chain };
             return Some((doing, Op::WriteAt { file, offset: self.active.written, buf }));
         }
-        self.flush_to = None;
+        // A barrier that is due goes before the write that somebody asked for meanwhile, and does not replace it.
+        self.flush_to.take_if(|to| *to <= self.active.written);
         if let Some(sync) = self.next_sync() {
             return Some(sync);
         }
@@ -297,9 +299,15 @@ impl Log {
 
     /// The barrier for what is written, if one was asked for.
     fn next_sync(&mut self) -> Option<(Doing, Op)> {
-        self.sync_to.filter(|&to| self.active.durable < to.min(self.active.written))?;
+        if !self.wants_sync() {
+            return None;
+        }
         let doing = Doing::SyncGroup { end: self.active.written, next: self.active.written_next };
         Some((doing, Op::SyncData { file: FileName::Segment(self.active.id) }))
+    }
+
+    fn wants_sync(&self) -> bool {
+        self.sync_to.is_some_and(|to| self.active.durable < to.min(self.active.written))
     }
 
     fn complete(&mut self, doing: Doing, op: Op) {

@@ -43,10 +43,13 @@ pub(super) struct Rotation {
     view: SegmentView,
     chain: u32,
     step: Step,
+    was_made_ahead: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
+    /// Of a file that was made ahead of time.
+    Open,
     Create,
     ZeroFill,
     WriteHead,
@@ -60,7 +63,7 @@ impl Step {
     fn next(self) -> Option<Self> {
         match self {
             Self::Create => Some(Self::ZeroFill),
-            Self::ZeroFill => Some(Self::WriteHead),
+            Self::Open | Self::ZeroFill => Some(Self::WriteHead),
             Self::WriteHead => Some(Self::SyncHead),
             Self::SyncHead => Some(Self::SyncDir),
             Self::SyncDir => Some(Self::WriteHeader),
@@ -74,21 +77,33 @@ impl Log {
     /// The next step of a rotation that is requested or under way. All before it must be durable.
     pub(super) fn next_rotation_op(&mut self) -> Option<Op> {
         if self.rotation.is_none() {
+            if self.awaits_spare() {
+                return None;
+            }
             let request = self.requested.take()?;
             assert_eq!(
                 self.active.durable, self.active.end,
                 "a segment is durable before the next one exists"
             );
-            self.rotation = Some(self.plan_rotation(&request));
+            let mut rotation = self.plan_rotation(&request);
+            if self.take_spare(rotation.header.id, rotation.header.capacity) {
+                rotation.step = Step::Open;
+                rotation.was_made_ahead = true;
+            }
+            self.rotation = Some(rotation);
         }
+        // Zeros pay where barriers are frequent.
+        let may_be_hole = !self.options.commit.is_durable_on_return();
         let rotation = self.rotation.as_mut()?;
         if rotation.step == Step::WriteHead && rotation.head.is_empty() {
-            rotation.step = Step::SyncHead;
+            // What was made ahead of time is durable.
+            rotation.step = if rotation.was_made_ahead { Step::SyncDir } else { Step::SyncHead };
         }
         let file = FileName::Segment(rotation.header.id);
         Some(match rotation.step {
+            Step::Open => Op::Open { file },
             Step::Create => Op::Create { file },
-            Step::ZeroFill => Op::WriteZeros { file, len: rotation.header.capacity },
+            Step::ZeroFill => Op::WriteZeros { file, len: rotation.header.capacity, may_be_hole },
             Step::WriteHead => Op::WriteAt { file, offset: BLOCK_END, buf: rotation.head.clone() },
             Step::SyncHead | Step::SyncHeader => Op::SyncData { file },
             Step::SyncDir => Op::SyncDir,
@@ -128,7 +143,8 @@ impl Log {
             let header = frame_header(Kind::Snapshot, mark.index, mark.aux, 0, FLAG_CARRIED);
             head.push(header, &mark.payload, crc32fast::hash(&mark.payload));
         }
-        let mut view = SegmentView::new(first_index);
+        // A segment like the one before it grows without asking for memory.
+        let mut view = SegmentView::with_capacity(first_index, self.active.view.len());
         for entry in &request.rehomed {
             let index = view.next_index();
             view.push(head.end());
@@ -150,7 +166,14 @@ impl Log {
             live_first: self.live_first,
             head_end: head.end(),
         };
-        Rotation { header, head: head.bytes, view, chain: head.chain, step: Step::Create }
+        Rotation {
+            header,
+            head: head.bytes,
+            view,
+            chain: head.chain,
+            step: Step::Create,
+            was_made_ahead: false,
+        }
     }
 
     /// The new header is durable: from here on the old segment is sealed.

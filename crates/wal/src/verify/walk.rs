@@ -129,13 +129,14 @@ impl Verify {
 
     fn walk_without_header(&mut self, id: SegmentId, bytes: Vec<u8>) {
         let is_behind = self.newest.is_none_or(|newest| id > newest);
-        if let (true, Some(log_id)) = (is_behind, self.log_id) {
-            if proves_activation(&bytes, nonzero_len(&bytes), &FrameKey::new(log_id, id)) {
-                self.damage(Damage::new(id, DamageKind::SegmentHeader));
-            } else {
-                self.note(FileName::Segment(id), Problem::NeverActivated);
-            }
-        } else if self.log_id.is_none() {
+        // A segment is started when the one before it has its header, so at most the last file is without one.
+        let is_last = self.is_in_use || self.found.keys().next_back() == Some(&id);
+        let is_activated = self
+            .log_id
+            .is_some_and(|log_id| proves_activation(&bytes, nonzero_len(&bytes), &FrameKey::new(log_id, id)));
+        if is_behind && (is_activated || !is_last) {
+            self.damage(Damage::new(id, DamageKind::SegmentHeader));
+        } else if is_behind {
             self.note(FileName::Segment(id), Problem::NeverActivated);
         }
         let frames = Vec::new();
@@ -151,6 +152,9 @@ impl Verify {
         let file = FileName::Segment(header.id);
         match recover(bytes, nonzero_len(bytes), header, promised, self.tail) {
             Ok(recovered) => {
+                if self.first_promised(header.id) > recovered.view.next_index() {
+                    self.damage(Damage::new(header.id, DamageKind::Sequence));
+                }
                 let bytes = recovered.nonzero_end.saturating_sub(recovered.end);
                 if recovered.tail != Tail::Zero {
                     self.note(file, Problem::Torn { offset: recovered.end, bytes });
@@ -178,6 +182,14 @@ impl Verify {
                 (batch_end(&walked.frames, at), proven)
             }
         }
+    }
+
+    /// First index that is not pruned, as `wal.meta` and the headers have it; the log cannot end before it.
+    fn first_promised(&self, newest: SegmentId) -> Index {
+        let meta = self.meta.best.filter(|meta| !self.is_in_use || meta.highest == newest);
+        let headers = self.found.values().filter_map(|found| valid(&found.header));
+        let of_headers = headers.filter(|header| header.id <= newest).map(|header| header.live_first);
+        of_headers.max().max(meta.map(|meta| meta.live_first)).unwrap_or(Index::new(0))
     }
 }
 

@@ -17,6 +17,24 @@ proptest! {
     fn any_bytes_with_right_checksums_are_survived(data in vec(prop_oneof![Just(0_u8), Just(1), any::<u8>()], 0..2000)) {
         survive(&data, Checksums::Mended);
     }
+
+    #[test]
+    fn any_patches_are_survived(data in vec(any::<u8>(), 0..60)) {
+        crate::patched::survive(&data);
+    }
+}
+
+/// Found by fuzzing: with `wal.meta` empty and no header left, opening refused the log, and `verify` took every segment
+/// for one that was never in use.
+#[test]
+fn segments_without_headers_are_damage_to_verify_too() {
+    let mut data = vec![0];
+    for segment_file in [1, 3, 5, 7, 9] {
+        data.extend([segment_file, 0, 0, 4, 0]);
+    }
+    let empty_meta = [10, 0, 0, 2, 0];
+    data.extend(empty_meta);
+    crate::patched::survive(&data);
 }
 
 /// Found by fuzzing: a `wal.meta` with a good checksum said that every segment there is was pruned.

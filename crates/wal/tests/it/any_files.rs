@@ -157,7 +157,7 @@ impl Disk for Files {
                 bytes.resize(bytes.len().max(start + buf.len()), 0);
                 bytes[start..start + buf.len()].copy_from_slice(buf);
             }
-            Op::WriteZeros { file, len } | Op::SetLen { file, len } => {
+            Op::WriteZeros { file, len, .. } | Op::SetLen { file, len } => {
                 let len = usize::try_from(*len).map_err(io::Error::other)?;
                 self.bytes(*file)?.resize(len, 0);
             }

@@ -8,106 +8,11 @@ use samestep_wal::{
 };
 
 use crate::disk::{Image, SimDisk};
-use crate::model::{ByIndex, Call, Model, contents, is_refusal, options, run};
-
-/// A log of five segments, closed or not, and what it holds.
-fn log(is_closed: bool) -> (Image, Model) {
-    let disk = SimDisk::from_image(&Image::new());
-    let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, Some(3))).unwrap();
-    let mut model = Model::new();
-    let calls = [
-        Call::Append { seed: 1, len: 5 },
-        Call::State { slot: 1, seed: 2 },
-        Call::Append { seed: 4, len: 30 },
-        Call::Batch { seed: 3, lens: [20, 0, 7] },
-        Call::Truncate { back: 1 },
-        Call::Append { seed: 9, len: 40 },
-        Call::Append { seed: 10, len: 3 },
-        Call::Append { seed: 11, len: 520 },
-        Call::Append { seed: 12, len: 11 },
-    ];
-    for call in calls {
-        run(&mut wal, call).unwrap();
-        model.apply(call);
-    }
-    if is_closed {
-        wal.close().unwrap();
-    }
-    (disk.image(), model)
-}
-
-/// No identity demanded, and small segments, which a recovery starts.
-fn defaults() -> Options {
-    let mut defaults = Options::default();
-    defaults.segment_bytes = 8192;
-    defaults
-}
+use crate::model::{ByIndex, Call, Model, contents, options, run};
+use crate::sample::{defaults, log, read_all};
 
 fn name(segment: u64) -> String {
     FileName::Segment(SegmentId::new(segment)).to_string()
-}
-
-/// Reading by index is slow, and in a sweep every bit need not pay for it.
-fn by_index_sometimes(number: usize) -> ByIndex {
-    if number.is_multiple_of(61) { ByIndex::Too } else { ByIndex::No }
-}
-
-/// Opens `image` and reads all of it, in order and by index.
-fn read_all(image: &Image, options: &Options) -> Result<Model, String> {
-    read_with(image, options, ByIndex::Too)
-}
-
-fn read_with(image: &Image, options: &Options, by_index: ByIndex) -> Result<Model, String> {
-    let (mut wal, _) = match Wal::open_on(SimDisk::from_image(image), options.clone()) {
-        Ok(opened) => opened,
-        Err(error) => {
-            assert!(is_refusal(&error), "{error}");
-            return Err(error.to_string());
-        }
-    };
-    contents(&mut wal, by_index).map_err(|error| {
-        assert!(matches!(error, ReadError::Corrupt(_)), "{error}");
-        error.to_string()
-    })
-}
-
-/// Every bit of every file: the log is refused, or reads as before. Never less, never more.
-fn flip_every_bit(image: &Image, model: &Model) {
-    let mut options = defaults();
-    options.tail = TailModel::Sector;
-    let (mut refused, mut same) = (0, 0);
-    let mut flipped = image.clone();
-    for (name, bytes) in image {
-        for bit in 0..bytes.len() * 8 {
-            let byte = bit / 8;
-            flipped.get_mut(name).unwrap()[byte] ^= 1 << (bit % 8);
-            let outcome = read_with(&flipped, &options, by_index_sometimes(bit));
-            flipped.get_mut(name).unwrap()[byte] ^= 1 << (bit % 8);
-            match outcome {
-                Ok(found) => {
-                    assert_eq!(&found, model, "{name} bit {bit}");
-                    same += 1;
-                }
-                Err(_) => refused += 1,
-            }
-        }
-    }
-    let bits: usize = image.values().map(|bytes| bytes.len() * 8).sum();
-    println!("{bits} bits: {refused} refused, {same} the same");
-    assert!(refused + same == bits && refused > 1000 && same > 100, "{refused} refused, {same} the same");
-}
-
-#[test]
-fn every_flipped_bit_of_a_closed_log_is_noticed() {
-    let (image, model) = log(true);
-    flip_every_bit(&image, &model);
-}
-
-/// A log that was never closed proves all but its last record, and refuses rather than drop that.
-#[test]
-fn every_flipped_bit_of_a_crashed_log_is_noticed() {
-    let (image, model) = log(false);
-    flip_every_bit(&image, &model);
 }
 
 /// A closed log whose `wal.meta` is gone still proves its last record, by the closing mark.
@@ -377,6 +282,35 @@ fn a_segment_of_another_past_is_refused() {
         let Err(OpenError::Corrupt(damage)) = opened else { panic!("it must be refused: {kind}") };
         assert_eq!(damage.kind, kind);
     }
+}
+
+/// The same, and only the last record of the segment is another one: every frame in it follows the one before, and the
+/// next segment's header alone knows how it ended.
+#[test]
+fn a_segment_whose_last_record_is_of_another_past_is_refused() {
+    let pasts = [9, 10].map(|last| {
+        let disk = SimDisk::from_image(&Image::new());
+        let (mut wal, _) = Wal::open_on(disk.clone(), options(CommitPolicy::StrictSync, Some(2))).unwrap();
+        for seed in [1, last, 3, 4] {
+            run(&mut wal, Call::Append { seed, len: 30 }).unwrap();
+        }
+        wal.close().unwrap();
+        disk.image()
+    });
+    let [mut image, other] = pasts;
+    image.insert(name(1), other[&name(1)].clone());
+    image.retain(|name, _| !name.contains(".idx"));
+    let (wal, _) = Wal::open_on(SimDisk::from_image(&image), defaults()).unwrap();
+    let mut reader = wal.reader(Index::new(1)).unwrap();
+    let mut lent = 0;
+    let error = loop {
+        match reader.next_entry() {
+            Ok(entry) => lent += u64::from(entry.expect("the reader ends with an error").index.get() == 1),
+            Err(error) => break error,
+        }
+    };
+    let ReadError::Corrupt(damage) = error else { panic!("it must be refused: {error}") };
+    assert_eq!((damage.kind, damage.segment, lent), (DamageKind::Chain, SegmentId::new(1), 1));
 }
 
 /// A tear inside a sector is nothing that the sector model explains: it refuses, and writes nothing. The evidence

@@ -71,7 +71,7 @@ struct Inode {
 #[derive(Clone, Debug)]
 enum Write {
     Bytes { offset: usize, bytes: Vec<u8> },
-    Cut { len: usize },
+    Resize { len: usize },
 }
 
 #[derive(Clone, Debug)]
@@ -222,7 +222,9 @@ impl State {
             Op::WriteAt { file, offset, buf } => {
                 self.write(*file, usize::try_from(*offset).unwrap(), buf.clone())?;
             }
-            Op::WriteZeros { file, len } => self.write(*file, 0, vec![0; usize::try_from(*len).unwrap()])?,
+            Op::WriteZeros { file, len, .. } => {
+                self.write(*file, 0, vec![0; usize::try_from(*len).unwrap()])?;
+            }
             Op::SyncData { file } => {
                 let inode = self.inode(*file)?;
                 let inode = &mut self.inodes[inode];
@@ -232,8 +234,8 @@ impl State {
             Op::SetLen { file, len } => {
                 let inode = self.inode(*file)?;
                 let len = usize::try_from(*len).unwrap();
-                self.inodes[inode].seen.truncate(len);
-                self.inodes[inode].writes.push(Write::Cut { len });
+                self.inodes[inode].seen.resize(len, 0);
+                self.inodes[inode].writes.push(Write::Resize { len });
             }
             Op::Remove { file } => {
                 let name = file.to_string();
@@ -255,7 +257,7 @@ impl State {
         let name = file.to_string();
         if let Some(&inode) = self.seen.get(&name) {
             self.inodes[inode].seen.clear();
-            self.inodes[inode].writes.push(Write::Cut { len: 0 });
+            self.inodes[inode].writes.push(Write::Resize { len: 0 });
             return;
         }
         let inode = self.inodes.len();
@@ -349,7 +351,7 @@ fn build(
 /// In how many ways a write may land: not, wholly, and torn.
 fn ways(write: &Write, tear: Tear) -> usize {
     match (write, tear) {
-        (Write::Cut { .. }, _) => 2,
+        (Write::Resize { .. }, _) => 2,
         (Write::Bytes { bytes, .. }, _) if bytes.iter().all(|&byte| byte == 0) => 3,
         (Write::Bytes { offset, bytes }, Tear::Sectors) => {
             let sectors = sectors_of(*offset, bytes.len()).len();
@@ -363,8 +365,8 @@ fn ways(write: &Write, tear: Tear) -> usize {
 fn land(file: &mut Vec<u8>, write: &Write, choice: usize, ways: usize, tear: Tear) {
     let (offset, bytes) = match (write, choice) {
         (_, 0) => return,
-        (Write::Cut { len }, _) => {
-            file.truncate(*len);
+        (Write::Resize { len }, _) => {
+            file.resize(*len, 0);
             return;
         }
         (Write::Bytes { offset, bytes }, _) => (*offset, bytes),

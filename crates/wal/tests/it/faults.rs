@@ -165,6 +165,39 @@ fn a_disk_that_stays_full_for_a_while_is_retryable() {
     full_disk(3, io::ErrorKind::QuotaExceeded);
 }
 
+/// A record that found the disk full is not part of the log, also if all of it landed and the power goes at once: the
+/// zeros over it are durable before the call returns.
+#[test]
+fn a_power_cut_after_a_full_disk_shows_nothing_of_what_failed() {
+    let options = options(CommitPolicy::StrictSync, Some(4));
+    let mut failures = 0;
+    for (at, lands) in (0..70).flat_map(|at| [(at, 60), (at, 100)]) {
+        let disk = empty_disk(Fault { lands, ..fault(FaultOn::Write, at, io::ErrorKind::StorageFull) });
+        let Ok((mut wal, _)) = Wal::open_on(disk.clone(), options.clone()) else { continue };
+        let mut model = Model::new();
+        for call in SCRIPT {
+            let mut target = model.clone();
+            target.apply(call);
+            if let Err(error) = run(&mut wal, call) {
+                assert!(matches!(error, CallError::NoSpace), "fault {at}: {error:?}");
+                failures += 1;
+                let is_half_done = matches!(call, Call::Truncate { .. } | Call::Prune { .. });
+                for image in crash_images(&disk.0.borrow(), Tear::Sectors, 64) {
+                    let (mut wal, _) = Wal::open_on(SimDisk::from_image(&image), options.clone()).unwrap();
+                    let found = contents(&mut wal, ByIndex::No).unwrap();
+                    assert!(
+                        found == model || is_half_done && found == target,
+                        "fault {at}, {lands} % landed: {call:?} left {found:#?}, not {model:#?}"
+                    );
+                }
+                break;
+            }
+            model = target;
+        }
+    }
+    assert!(failures > 50, "the full disk is felt: {failures}");
+}
+
 /// The disk is full when the header of a new segment is written, and the header lands all the same. The old segment
 /// goes on; after a crash the new one must not come between.
 #[test]

@@ -2,7 +2,7 @@
 
 use samestep_wal::{CommitPolicy, Index, SnapshotError, SnapshotMark, TailModel, Wal};
 
-use crate::crash::sweep;
+use crate::crash::{Face, sweep};
 use crate::disk::{Image, SimDisk, Tear};
 use crate::model::options;
 
@@ -126,7 +126,15 @@ mod crashes {
     #[test]
     fn marks_survive_every_torn_sector() {
         for (images_min, every) in [(50, None), (500, Some(2))] {
-            sweep(images_min, CommitPolicy::StrictSync, every, TailModel::Sector, Tear::Sectors, &SCRIPT);
+            sweep(
+                images_min,
+                Face::Blocking,
+                CommitPolicy::StrictSync,
+                every,
+                TailModel::Sector,
+                Tear::Sectors,
+                &SCRIPT,
+            );
         }
     }
 
@@ -134,6 +142,6 @@ mod crashes {
     fn unsynced_marks_survive_every_torn_byte() {
         let mut calls = SCRIPT.to_vec();
         calls.insert(4, Call::Sync);
-        sweep(1_000, CommitPolicy::NoSync, Some(4), TailModel::Evidence, Tear::Bytes, &calls);
+        sweep(1_000, Face::Async, CommitPolicy::NoSync, Some(4), TailModel::Evidence, Tear::Bytes, &calls);
     }
 }

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use expect_test::{Expect, expect};
 use samestep_wal::{Index, Options, StateRecord, Wal};
+
+mod repair;
 
 /// A folder with a log of two segments in `log`: eight entries and a state. A segment before them is pruned.
 fn log(is_closed: bool) -> (tempfile::TempDir, PathBuf) {
@@ -297,189 +300,6 @@ fn a_torn_tail_is_a_note() {
 }
 
 #[test]
-fn rot_is_found_named_and_repaired_by_cutting() {
-    let _alone = crate::alone();
-    let (_folder, dir) = log(true);
-    // The payload of the first entry in segment 3.
-    flip(&segment(&dir, 3), 4096 + 48 + 40 + 3);
-    look(
-        &dir,
-        &["verify", "log"],
-        &expect![[r#"
-        exit 2
-        damage  seg-00000000000000000003.wal: segment 3: damaged payload at byte 4144, durable up to byte 4424, record 8 with aux 0
-                lost: the payload of entry 8 (aux 0); its header is whole
-                do:   restore the file from a backup or a replica, or give up what follows with `repair --accept-damage`
-        1 damages, 0 warnings: 2 segments, 11 frames, 12480 bytes
-    "#]],
-    );
-    look(
-        &dir,
-        &["repair", "log"],
-        &expect![[r#"
-        exit 1
-        ! error: the following required arguments were not provided:
-        !   --loss-budget <BYTES>
-        ! 
-        ! Usage: samestep-wal repair --loss-budget <BYTES> <DIR>
-        ! 
-        ! For more information, try '--help'.
-    "#]],
-    );
-    look(
-        &dir,
-        &["repair", "log", "--loss-budget", "10"],
-        &expect![[r#"
-            exit 1
-            the log would end in segment 3 at byte 4144
-            lost: 280 bytes of records, 5 readable entries among them
-            ! samestep-wal: 280 bytes would be dropped, and the loss budget is 10
-        "#]],
-    );
-    look(
-        &dir,
-        &["repair", "log", "--loss-budget", "4096"],
-        &expect![[r#"
-            exit 1
-            the log would end in segment 3 at byte 4144
-            lost: 280 bytes of records, 5 readable entries among them
-            ! samestep-wal: records that were or may have been acknowledged would be dropped; restore the files, or add --accept-damage
-        "#]],
-    );
-    look(
-        &dir,
-        &["repair", "log", "--loss-budget", "4096", "--accept-damage"],
-        &expect![[r#"
-            exit 2
-            the log would end in segment 3 at byte 4144
-            lost: 280 bytes of records, 5 readable entries among them
-            nothing was done; add --apply to do it
-        "#]],
-    );
-    let before = fingerprint(&dir);
-    expect![[r#"
-        exit 0
-        the log would end in segment 3 at byte 4144
-        lost: 280 bytes of records, 5 readable entries among them
-        done; copies are in log/quarantine/1
-    "#]]
-    .assert_eq(&run(&dir, &["repair", "log", "--loss-budget", "4096", "--accept-damage", "--apply"]));
-    for name in ["seg-00000000000000000003.wal", "wal.meta"] {
-        let copy = fs::read(dir.join("quarantine/1").join(name)).unwrap();
-        assert!(copy == before[&dir.join(name)].0, "{name} is kept as it was");
-    }
-    look(
-        &dir,
-        &["verify", "log"],
-        &expect![[r#"
-        exit 0
-        sound: 2 segments, 6 frames, 12480 bytes
-    "#]],
-    );
-    let (wal, _) = Wal::open(&dir, Options::default()).unwrap();
-    assert_eq!((wal.first_index(), wal.last_index()), (Some(Index::new(5)), Some(Index::new(7))));
-    assert_eq!(wal.state(1).unwrap().payload, b"vote");
-}
-
-#[test]
-fn a_missing_segment_is_found_and_repaired() {
-    let _alone = crate::alone();
-    let (_folder, dir) = log(true);
-    fs::remove_file(segment(&dir, 3)).unwrap();
-    look(
-        &dir,
-        &["verify", "log"],
-        &expect![[r#"
-        exit 2
-        damage  seg-00000000000000000003.wal: segment 3: file is missing at byte 0
-                lost: every record of the segment
-                do:   put the file back from a backup or a replica, or give up what follows with `repair --accept-damage`
-        1 damages, 0 warnings: 1 segments, 4 frames, 4288 bytes
-    "#]],
-    );
-    look(
-        &dir,
-        &["inspect", "log"],
-        &expect![[r#"
-        exit 2
-        log       73616d65737465702d77616c2d747374
-        opening   is refused: the log is damaged, run `samestep-wal verify` for all of it: segment 3: file is missing at byte 0
-        wal.meta  written 5 times; segments 2..=3, first index 5, durable up to position 13000
-
-        segment       bytes   position  first index  end in file
-              2        4288       4288            5       newest
-
-        damage: seg-00000000000000000003.wal: segment 3: file is missing at byte 0
-    "#]],
-    );
-    let repair = run(&dir, &["repair", "log", "--loss-budget", "8192", "--accept-damage", "--apply"]);
-    assert!(repair.starts_with("exit 0"), "{repair}");
-    assert!(run(&dir, &["verify", "log"]).starts_with("exit 0"));
-    let (wal, _) = Wal::open(&dir, Options::default()).unwrap();
-    assert_eq!(wal.last_index(), Some(Index::new(7)));
-}
-
-/// The oldest segment gone: nothing before it is left to cut to.
-#[test]
-fn what_cannot_be_repaired_is_refused() {
-    let _alone = crate::alone();
-    let (_folder, dir) = log(true);
-    fs::remove_file(segment(&dir, 2)).unwrap();
-    look(
-        &dir,
-        &["repair", "log", "--loss-budget", "99999", "--accept-damage", "--apply"],
-        &expect![[r#"
-        exit 1
-        ! samestep-wal: nothing before segment 2 is left; restore the log from a backup or a replica
-    "#]],
-    );
-}
-
-#[test]
-fn an_ambiguous_tail_is_dropped_within_the_budget() {
-    let _alone = crate::alone();
-    let (_folder, dir) = log(false);
-    let path = segment(&dir, 3);
-    let mut bytes = fs::read(&path).unwrap();
-    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
-    for byte in &mut bytes[end - 5..end] {
-        *byte = !*byte;
-    }
-    fs::write(&path, bytes).unwrap();
-    look(
-        &dir,
-        &["verify", "log"],
-        &expect![[r#"
-        exit 2
-        damage  seg-00000000000000000003.wal: 96 unexplained bytes at byte 4288
-                lost: the 96 bytes behind the last valid record, which nothing proves to be acknowledged
-                do:   if the loss is acceptable, `repair` drops it and keeps a copy
-        1 damages, 0 warnings: 2 segments, 10 frames, 12480 bytes
-    "#]],
-    );
-    look(
-        &dir,
-        &["repair", "log", "--loss-budget", "8"],
-        &expect![[r#"
-        exit 1
-        segment 3: 96 unproven bytes at its end would be dropped
-        ! samestep-wal: 96 bytes would be dropped, and the loss budget is 8
-    "#]],
-    );
-    expect![[r#"
-        exit 0
-        segment 3: 96 unproven bytes at its end would be dropped
-        done; copies are in log/quarantine/1
-    "#]]
-    .assert_eq(&run(&dir, &["repair", "log", "--loss-budget", "128", "--apply"]));
-    expect![[r#"
-        exit 0
-        sound: 3 segments, 10 frames, 67117536 bytes
-    "#]]
-    .assert_eq(&run(&dir, &["verify", "log"]));
-}
-
-#[test]
 fn damaged_bounds_and_caches_are_warnings() {
     let _alone = crate::alone();
     let (_folder, dir) = log(true);
@@ -596,6 +416,60 @@ fn an_export_is_consistent() {
     assert_eq!(wal.state(1).unwrap().payload, b"vote");
     assert_eq!(wal.read(Index::new(9)).unwrap().payload[..], b"entry 9"[..]);
 }
+
+/// Tells a writer to stop, also when an assertion fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A writer appends, rotates and prunes while the log is verified and exported. That no moment of it is bad is shown
+/// beside the code of `export`; here the files and the processes are real.
+#[test]
+fn a_log_in_motion_is_verified_and_copied() {
+    let _alone = crate::alone();
+    let (_folder, dir) = log(true);
+    let (wal, _) = Wal::open(&dir, crate::public::small()).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let stop_at_end = Stop(&stop);
+        scope.spawn(|| {
+            for _ in 0..APPENDS_MAX {
+                let last = wal.append(&[0x77; 300]).unwrap();
+                if last.get().is_multiple_of(100) {
+                    wal.prune_through(Index::new(last.get() - 100)).unwrap();
+                }
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        for number in 0..6 {
+            let copy = format!("copy{number}");
+            for args in [
+                vec!["inspect", "log"],
+                vec!["verify", "log"],
+                vec!["export", "log", &copy],
+                vec!["verify", &copy],
+            ] {
+                let text = run(&dir, &args);
+                assert!(text.starts_with("exit 0"), "{args:?}: {text}");
+            }
+            let (copy, report) = Wal::open(dir.with_file_name(copy), Options::default()).unwrap();
+            assert_eq!(report.outcome, samestep_wal::OpenOutcome::Clean);
+            assert_eq!(copy.state(1).unwrap().payload, b"vote");
+        }
+        drop(stop_at_end);
+    });
+    wal.close().unwrap();
+    assert!(run(&dir, &["verify", "log"]).starts_with("exit 0"));
+}
+
+/// What a writer appends at most, if nobody stops it.
+const APPENDS_MAX: usize = 200_000;
 
 #[test]
 fn mistakes_are_explained() {
