@@ -21,6 +21,7 @@ pub const LANES: &[&dyn Lane] = &[
     &lmdb::DAMAGE,
     &lmdb::FROM_EVERY_STATE,
     &lmdb::INTERRUPTED,
+    &lmdb::IPC,
     &lmdb::MAINTENANCE,
     &lmdb::REPLAY,
     &lmdb::SOURCE,

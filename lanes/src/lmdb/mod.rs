@@ -1,10 +1,12 @@
 //! `lmdb/*`: logs of events in LMDB, with events that Vere wrote, replayed from everywhere.
 
 mod damage;
+mod ipc;
 mod maintenance;
 mod replays;
 
 pub(crate) use damage::DAMAGE;
+pub(crate) use ipc::IPC;
 pub(crate) use maintenance::MAINTENANCE;
 pub(crate) use replays::{FROM_EVERY_STATE, INTERRUPTED, REPLAY, SOURCE};
 
