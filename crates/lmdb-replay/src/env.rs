@@ -14,6 +14,8 @@ use heed::{Env, EnvOpenOptions};
 /// is missing.
 pub(crate) fn open(dir: &Path, map_bytes: usize) -> Result<Env, heed::Error> {
     let mut options = EnvOpenOptions::new();
+    // A map is made of whole pages, of whatever size.
+    let map_bytes = map_bytes.checked_next_multiple_of(PAGE_BYTES_MAX).unwrap_or(map_bytes);
     options.map_size(map_bytes).max_dbs(TABLES_MAX);
     // SAFETY: the mapping is of a file that no other program changes while it lives: `EpochWriter`, the only caller,
     // holds the log's lock file exclusively, LMDB's own locks are on and exclude other programs that use LMDB, and
@@ -23,3 +25,5 @@ pub(crate) fn open(dir: &Path, map_bytes: usize) -> Result<Env, heed::Error> {
 
 /// META and EVENTS, as in Vere.
 const TABLES_MAX: u32 = 2;
+/// The largest page of any host.
+const PAGE_BYTES_MAX: usize = 0x1_0000;

@@ -20,6 +20,7 @@ use rustix::process::{Flock, FlockType, Pid, fcntl_getlk, test_kill_process};
 use crate::lock::held::{Held, Inode};
 
 pub(crate) mod held;
+mod process;
 
 /// Who has a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,12 @@ pub enum Stale {
     /// It names a process that is no more.
     #[error("left by process {pid}, which is no more")]
     Dead {
+        /// The process.
+        pid: u32,
+    },
+    /// It names a living process that started after it was written: another one with a reused id.
+    #[error("left by process {pid}, whose id another one has now")]
+    Reused {
         /// The process.
         pid: u32,
     },
@@ -321,6 +328,9 @@ fn read_state(file: &File) -> io::Result<LockState> {
     let id = Pid::from_raw(pid.cast_signed()).expect("a process id is not 0");
     match test_kill_process(id) {
         Err(rustix::io::Errno::SRCH) => Ok(LockState::Stale(Stale::Dead { pid })),
+        _ if process::started_after(pid, file.metadata()?.modified()?) == Some(true) => {
+            Ok(LockState::Stale(Stale::Reused { pid }))
+        }
         // One of another user lives too.
         _ => Ok(LockState::Held(Holder { pid: Some(pid), evidence: Evidence::ProcessId })),
     }

@@ -256,16 +256,16 @@ impl<R: ReadAt + ?Sized> Cursor<R> {
 
     /// Puts together a value of `value_bytes` bytes that starts on page `number`.
     fn read_long(&mut self, value_bytes: u32, number: u64) -> Result<(), ReadError> {
-        let limit_bytes = self.file.limits().value_bytes_max;
-        if u64::from(value_bytes) > limit_bytes {
-            return Err(ReadError::TooLong { value_bytes: value_bytes.into(), limit_bytes });
-        }
         self.check_number(number)?;
         let value_bytes_needed = PAGE_HEADER_BYTES + value_bytes as usize;
         let page_count = value_bytes_needed.div_ceil(self.file.page_bytes()) as u64;
         // Before memory is taken: the file must have as much.
         if page_count > self.file.page_count() - number {
             return Err(self.damaged(self.leaf.page, PageProblem::Outside));
+        }
+        let limit_bytes = self.file.limits().value_bytes_max;
+        if u64::from(value_bytes) > limit_bytes {
+            return Err(ReadError::TooLong { value_bytes: value_bytes.into(), limit_bytes });
         }
         self.long_value.clear();
         self.long_value.resize(value_bytes_needed, 0);

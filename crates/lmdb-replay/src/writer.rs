@@ -121,7 +121,13 @@ impl<'g> EpochWriter<'g> {
         let inode = Inode::of_path(&path).map_err(io)?.ok_or_else(|| io(io::ErrorKind::NotFound.into()))?;
         let lock = EnvironmentLock::register(inode);
         let lock = lock.ok_or_else(|| WriteError::InUse { path: dir.to_owned() })?;
-        let env = crate::env::open(dir, options.map_bytes).map_err(|error| WriteError::lmdb(dir, error))?;
+        let map_bytes = options.map_bytes;
+        let env = crate::env::open(dir, map_bytes).map_err(|error| match error {
+            heed::Error::Io(source) if source.kind() == io::ErrorKind::OutOfMemory => {
+                WriteError::MapRefused { path: dir.to_owned(), map_bytes }
+            }
+            error => WriteError::lmdb(dir, error),
+        })?;
         Ok(Self { layout, env: Some(env), last, _guard: guard, _lock: lock })
     }
 
@@ -263,6 +269,15 @@ pub enum WriteError {
     MapFull {
         /// The folder of the environment.
         path: PathBuf,
+    },
+    /// So much address space is not to be had, as on small machines and in containers: map less, but more than the
+    /// file has and will have.
+    #[error("{}: {map_bytes} bytes of address space cannot be mapped, map less", path.display())]
+    MapRefused {
+        /// The folder of the environment.
+        path: PathBuf,
+        /// What was asked for.
+        map_bytes: usize,
     },
     /// An event has not a greater number than the one before it.
     #[error("event {number} cannot come after event {last}")]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use samestep_lmdb_replay::lock::{self, Evidence, Holder, LockError, LockState, ProcessIds, Stale};
 
@@ -122,4 +123,25 @@ fn stale_files_are_taken() {
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "reading changes nothing");
         assert_eq!(lock::write(&path, HONOUR).unwrap().stale(), stale.as_ref(), "{text:?}");
     }
+}
+
+/// A process that started long after the file was written did not write it: its id was used again.
+#[test]
+fn a_reused_id_is_stale() {
+    if !cfg!(target_os = "linux") {
+        println!("skipped: when a process started is told on Linux only");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".vere.lock");
+    let program = compile(folder.path());
+    let stranger = Holding::start(Command::new(program).arg(folder.path().join("other")).arg("w"));
+    fs::write(&path, format!("{}\n", stranger.pid())).unwrap();
+    let written = fs::metadata(&path).unwrap().modified().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_modified(written - Duration::from_secs(1000)).unwrap();
+    drop(file);
+    let stale = Stale::Reused { pid: stranger.pid() };
+    assert_eq!(lock::probe(&path).unwrap(), LockState::Stale(stale.clone()));
+    assert_eq!(lock::write(&path, HONOUR).unwrap().stale(), Some(&stale));
 }

@@ -1,6 +1,7 @@
 //! Logs as the public interface shows them.
 #![expect(clippy::disallowed_methods, reason = "the tests start processes, which are known by their ids")]
 
+mod by_hand;
 mod common;
 mod damage;
 mod generic;

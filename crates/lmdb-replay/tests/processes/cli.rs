@@ -192,6 +192,25 @@ fn roll_asks_which_event_an_unknown_snapshot_is_of() {
     assert_eq!(run(&["roll", text(&root), "--snapshot-at", "9"]).status.code(), Some(0));
 }
 
+/// Where address space is short, reading needs none of it, and writing says what to do.
+#[test]
+fn a_map_that_is_refused_can_be_made_smaller() {
+    let folder = scratch();
+    let root = folder.path().join("pier");
+    make_pier(&root, DiskVersion::Epochs, 9);
+    let limited = |words: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -v 4000000 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_samestep-lmdb")]);
+        shell.args(words).output().unwrap()
+    };
+    assert_eq!(limited(&["verify", text(&root)]).status.code(), Some(0));
+    let refused = limited(&["roll", text(&root)]);
+    assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("1099511627776 bytes of address space cannot be mapped, map less"), "{said}");
+    assert_eq!(limited(&["roll", text(&root), "--lmdb-map-size", "1000001"]).status.code(), Some(0));
+}
+
 /// Nothing is chopped that is still needed.
 #[test]
 fn chop_refuses_what_could_not_stand_alone() {

@@ -351,11 +351,11 @@ impl Source {
             Ok(None) => return Ok(true),
             Err(_) => return Ok(false),
         };
-        let (mut is_whole, mut next) = (true, 0);
+        let (mut is_whole, mut next, mut step) = (true, 0_u64, 1_u64);
         loop {
             match events.next_event() {
                 Ok(Some(event)) => {
-                    next = event.number.saturating_add(1);
+                    (next, step) = (event.number.saturating_add(1), 1);
                     if StoredEvent::decode(event.value).is_ok() {
                         visit(event.number, event.value)?;
                     } else {
@@ -369,8 +369,12 @@ impl Source {
                         ReadError::Damaged { lost, .. } if lost.last.is_some_and(|last| last >= next) => {
                             next = lost.last.map_or(u64::MAX, |last| last.saturating_add(1));
                         }
-                        // A value that cannot be read costs itself, as far as that can be told.
-                        ReadError::Io { .. } | ReadError::TooLong { .. } if next < u64::MAX => next += 1,
+                        // How much this hides is not told: look further and further on. Pages that are passed
+                        // over are looked at by themselves later.
+                        ReadError::Io { .. } | ReadError::TooLong { .. } => {
+                            next = next.saturating_add(step);
+                            step = step.saturating_mul(2);
+                        }
                         _ => return Ok(false),
                     }
                     if next == u64::MAX {
