@@ -229,7 +229,11 @@ fn of_log(error: &LogError) -> Outcome {
 }
 
 fn of_open(error: &OpenError) -> Outcome {
-    if matches!(error, OpenError::Io(_)) { Outcome::Disk } else { Outcome::Findings }
+    match error {
+        // Something took the file away: that is damage of the log, not of the disk.
+        OpenError::Io(source) if source.kind() != io::ErrorKind::NotFound => Outcome::Disk,
+        _ => Outcome::Findings,
+    }
 }
 
 fn of_read(error: &ReadError) -> Outcome {

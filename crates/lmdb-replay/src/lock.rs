@@ -122,7 +122,7 @@ pub fn probe_environment(path: &Path) -> io::Result<Option<Holder>> {
     record_lock(&File::open(path)?, Evidence::Environment)
 }
 
-/// Keeps writers off the log while it lives. Created by [`read`].
+/// Keeps writers off the log while it lives. Created by [`read()`].
 #[derive(Debug)]
 pub struct ReadGuard {
     /// What was found in a lock file that locks nothing.
@@ -177,7 +177,7 @@ pub fn read(path: &Path, ids: ProcessIds) -> Result<ReadGuard, LockError> {
     Err(LockError::Moving { path: path.to_owned() })
 }
 
-/// Keeps readers and writers off the log while it lives. Created by [`write`].
+/// Keeps readers and writers off the log while it lives. Created by [`write()`].
 ///
 /// Dropping it removes the lock file, as Vere does.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ use crate::vere::{Access, Job, Survey};
 pub(super) struct Args {
     #[command(flatten)]
     pier: PierArgs,
-    /// Stop exactly behind event N. Without it, or behind the end, the whole log.
+    /// Stop exactly behind event N. Without it, with 0, or behind the end, the whole log.
     #[arg(short = 'n', long, value_name = "N")]
     replay_to: Option<u64>,
     /// Start with the first event, whatever states there are, and go through all epochs.
@@ -98,7 +98,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failed> {
         signal_hook::flag::register_conditional_shutdown(signal, STOPPED_TWICE, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    let last = args.replay_to.or(survey.last()).unwrap_or(0);
+    let last = args.target().or(survey.last()).unwrap_or(0);
     let mut screen = Screen::new(args, last, Arc::clone(&stop));
     let options = args.options();
     let machine = NockMachine::new(args.budget()?).with_watch(screen.watch(args.timeout));
@@ -148,7 +148,7 @@ fn report_plan(args: &Args, prepared: &Prepared<NockMachine>) -> Result<Outcome,
 impl Args {
     fn options(&self) -> PlayOptions {
         PlayOptions {
-            target: self.replay_to,
+            target: self.target(),
             start: match self.from_rock {
                 Some(number) => Start::Rock(number),
                 None if self.full => Start::First,
@@ -159,6 +159,10 @@ impl Args {
             reclaim: if self.auto_meld { Reclaim::Meld } else { Reclaim::Pack },
             snapshot_every: self.snap_at,
         }
+    }
+
+    fn target(&self) -> Option<u64> {
+        self.replay_to.filter(|target| *target > 0)
     }
 
     fn budget(&self) -> Result<Budget, Failed> {

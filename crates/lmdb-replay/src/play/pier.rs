@@ -12,7 +12,7 @@ use crate::play::{
 };
 use crate::rock::{self, RockError};
 use crate::snapshot::{LogTag, SnapshotError, SnapshotStore};
-use crate::vere::{Pier, PierError, Survey};
+use crate::vere::{DiskVersion, Pier, PierError, Survey};
 
 /// How to replay a pier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,14 +134,7 @@ pub fn prepare<M: Machine>(
     observer: &mut (impl Observer + ?Sized),
 ) -> Result<Prepared<M>, PlayError<M::Error>> {
     let survey = Survey::of(pier).map_err(|source| PlayError::Io { path: pier.log_dir(), source })?;
-    // Where an epoch cannot be opened the end is not known: the replay goes as far as it can be read, and says why.
-    let log_last = if survey.epochs.iter().any(|epoch| epoch.data.is_err()) {
-        None
-    } else {
-        // An empty epoch tells by its number where the one before it ends.
-        let newest = survey.epochs.last().map_or(0, |epoch| epoch.number);
-        Some(survey.last().max(Some(newest)).filter(|last| *last > 0).ok_or(PlayError::Empty)?)
-    };
+    let log_last = log_last(&survey)?;
     let end = log_last.unwrap_or(u64::MAX);
     let target = options.target.unwrap_or(end).min(end);
     let (replay, started_from) = find_start(pier, machine, store, options.start, target, end, observer)?;
@@ -156,6 +149,24 @@ pub fn prepare<M: Machine>(
     }
     let target = Some(target).filter(|target| *target < u64::MAX);
     Ok(Prepared { replay, started_from, log_last, target, boot_events })
+}
+
+/// The last event of the log, or `None` where a part of it cannot be opened and the end is not known: the replay then
+/// goes as far as it can be read, and says why.
+fn log_last<E: std::error::Error + 'static>(survey: &Survey) -> Result<Option<u64>, PlayError<E>> {
+    let (is_known, newest) = if survey.disk == DiskVersion::Epochs {
+        // An empty epoch tells by its number where the one before it ends.
+        let newest = survey.epochs.last().map_or(0, |epoch| epoch.number);
+        (survey.epochs.iter().all(|epoch| epoch.data.is_ok()), newest)
+    } else {
+        (survey.top.is_ok(), 0)
+    };
+    let last = survey.last().max(Some(newest)).filter(|last| *last > 0);
+    match last {
+        _ if !is_known => Ok(None),
+        None => Err(PlayError::Empty),
+        last => Ok(last),
+    }
 }
 
 /// What names the log of a pier in snapshots: its ship.

@@ -327,6 +327,7 @@ impl Problem {
             Self::SnapshotAhead { event, last } => {
                 format!("events {} to {event} of the log", last.saturating_add(1))
             }
+            Self::NoEpoch => "all events".into(),
             Self::Life { .. } => "the end of the boot sequence".into(),
             Self::SnapshotMissing => {
                 "the start of a replay here; one from an earlier epoch still works".into()

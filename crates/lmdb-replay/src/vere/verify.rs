@@ -63,7 +63,7 @@ pub fn verify(pier: &Pier, depth: Depth, mut progress: impl FnMut(u64, u64)) -> 
     check.top(pier, &survey);
     match survey.disk {
         DiskVersion::Epochs => {
-            check.epochs(&survey);
+            check.epochs(pier, &survey);
             check.live_snapshot(pier, &survey);
         }
         DiskVersion::Migrating => check.add(&pier.log_dir(), Problem::Migrating),
@@ -167,10 +167,9 @@ impl Check<'_> {
         self.life(&path, data);
     }
 
-    fn epochs(&mut self, survey: &Survey) {
+    fn epochs(&mut self, pier: &Pier, survey: &Survey) {
         if survey.epochs.is_empty() {
-            let path = Path::new(crate::vere::pier::LOG_DIR);
-            self.add(path, Problem::NoEpoch);
+            self.add(&pier.log_dir(), Problem::NoEpoch);
         }
         let mut before: Option<&EpochSurvey> = None;
         for (at, epoch) in survey.epochs.iter().enumerate() {
@@ -284,8 +283,14 @@ impl Check<'_> {
                 None
             }
             Err(DataError::Read(error)) => {
-                // Damaged pages are told already.
-                if !matches!(error, ReadError::Damaged { .. }) {
+                // Damaged pages are told already; what lies around them is read.
+                if matches!(error, ReadError::Damaged { .. }) {
+                    if self.depth == Depth::Events {
+                        let life = MetaRecord::read(&file).ok().and_then(|meta| meta.life);
+                        let events = Events::new(None, u64::MAX, life.map_or(0, u64::from));
+                        self.walk(path, events);
+                    }
+                } else {
                     self.add(path, Problem::Unreadable { why: chain(error) });
                 }
                 None
@@ -333,7 +338,10 @@ impl Check<'_> {
             return;
         }
         let life = data.meta.life.map_or(0, u64::from);
-        let mut events = Events::new(first, last, life);
+        self.walk(path, Events::new(Some(first), last, life));
+    }
+
+    fn walk(&mut self, path: &Path, mut events: Events) {
         let walked = DataFile::open(path)
             .map_err(|error| open_problem(&error))
             .and_then(|file| events.walk(&file, &mut |number| (self.progress)(number, self.last)));

@@ -1,6 +1,6 @@
 //! Logs of epochs, without any meaning of their events.
 
-use samestep_lmdb_replay::{DataFile, EpochLog, Index, Layout, LogError, structure};
+use samestep_lmdb_replay::{DataFile, EpochLog, Index, Layout, LogError, MetaChoice, structure};
 use samestep_replay_traits::contract;
 
 use crate::common::{value, write_epoch};
@@ -81,4 +81,21 @@ fn epoch_names() {
         EpochLog::open(folder.path(), Layout::VERE),
         Err(LogError::SameEpoch { number: 7, .. })
     ));
+}
+
+/// A file that LMDB 0.9.24 wrote, 60 events with a transaction each, by `tests/c/lmdb_peer.c`; read for ever.
+#[test]
+fn a_file_of_lmdb_0_9_is_read() {
+    let bytes = include_bytes!("../golden/lmdb-0.9.24.mdb").to_vec();
+    let file = DataFile::with_reader(std::sync::Arc::new(bytes), MetaChoice::Newest).unwrap();
+    // One transaction for META, then one an event.
+    assert_eq!(file.meta().transaction, 61);
+    let structure = structure::check(&file).unwrap();
+    assert_eq!((structure.damages, structure.leaked_pages), (vec![], 0));
+    let mut events = file.events(file.table(b"EVENTS").unwrap().unwrap()).unwrap();
+    for number in 1..=60 {
+        let event = events.next_event().unwrap().unwrap();
+        assert_eq!((event.number, event.value), (number, value(number).as_slice()));
+    }
+    assert!(events.next_event().unwrap().is_none());
 }

@@ -44,15 +44,14 @@ pub(crate) fn append(events: &mut Vec<Logged>, card: impl Into<Noun>) {
 
 /// Writes a pier with `events`, and a new epoch behind each event of `rolls`.
 pub(crate) fn write(root: &Path, events: &[Logged], rolls: &[u64]) -> Pier {
+    write_disk(root, DiskVersion::Epochs, events, rolls)
+}
+
+/// As [`write`], with another way to keep events; a flat log has no rolls.
+pub(crate) fn write_disk(root: &Path, disk: DiskVersion, events: &[Logged], rolls: &[u64]) -> Pier {
     let write = WriteOptions { map_bytes: 1 << 26 };
     let identity = Identity { who: 0x100, is_fake: true, life: u32::try_from(LIFE).unwrap() };
-    let spec = PierSpec {
-        identity,
-        disk: DiskVersion::Epochs,
-        format: EpochFormat::NorthSouth,
-        runtime: "3.0".to_owned(),
-        write,
-    };
+    let spec = PierSpec { identity, disk, format: EpochFormat::NorthSouth, runtime: "3.0".to_owned(), write };
     let pier = create_pier(root, &spec).unwrap();
     let in_epoch = |from: u64, to: u64| {
         let events = events.iter().filter(move |event| event.number > from && event.number <= to);

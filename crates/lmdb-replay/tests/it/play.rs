@@ -13,7 +13,7 @@ use samestep_lmdb_replay::play::{
     Start, log_tag, play,
 };
 use samestep_lmdb_replay::snapshot::{SnapshotError, SnapshotStore};
-use samestep_lmdb_replay::vere::Pier;
+use samestep_lmdb_replay::vere::{DiskVersion, Pier};
 use samestep_lmdb_replay::{LogError, Machine, rock};
 use samestep_noun::{NockError, Watch};
 
@@ -217,6 +217,32 @@ fn a_chopped_log_needs_a_state() {
     }
     rock::write(folder.path(), 20, &jam).unwrap();
     check_state(&events, play(&pier, machine(), None, &PlayOptions::default(), &mut ()), LAST);
+}
+
+/// The flat log of a runtime up to 2.12 replays as it is; one that cannot be opened says so.
+#[test]
+fn a_flat_log_replays() {
+    let events = kernel::events();
+    let folder = tempfile::tempdir().unwrap();
+    let pier = kernel::write_disk(folder.path(), DiskVersion::Flat, &events, &[]);
+    for target in [LIFE, 30, LAST] {
+        let outcome = play(&pier, machine(), None, &options(Some(target), Start::First), &mut ());
+        check_state(&events, outcome, target);
+    }
+    let path = folder.path().join(".urb/log/data.mdb");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let outcome = play(&pier, machine(), None, &PlayOptions::default(), &mut ());
+    assert!(matches!(outcome, Err(PlayError::Pier(_) | PlayError::NoLife)), "{outcome:?}");
+}
+
+/// A log without an event has nothing to replay.
+#[test]
+fn an_empty_log_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let pier = kernel::write(folder.path(), &[], &[]);
+    let outcome = play(&pier, machine(), None, &PlayOptions::default(), &mut ());
+    assert!(matches!(outcome, Err(PlayError::Empty)), "{outcome:?}");
 }
 
 /// A snapshot of events that the log does not have is told as such: an epoch was taken away.

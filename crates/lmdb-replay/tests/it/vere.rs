@@ -329,3 +329,28 @@ fn a_flat_log_that_was_chopped_is_sound() {
     let mut reader = log.reader(log.first().unwrap()).unwrap();
     assert_eq!(reader.next_event().unwrap().unwrap().number, 67);
 }
+
+/// What lies around a damaged page is read, also if that page has the first event: the other findings are not hidden.
+#[test]
+fn events_around_damage_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("pier");
+    make_pier(&root, ZOD, 300);
+    put(&root, &[(301, vec![0; 3])]);
+    let path = root.join(".urb/log/0i0/data.mdb");
+    let mut bytes = fs::read(&path).unwrap();
+    for page in bytes.chunks_mut(4096).skip(2) {
+        // A leaf whose first entry has key 1: flags at 10, the first offset at 16, a key behind 8 bytes.
+        let entry = usize::from(u16::from_le_bytes([page[16], page[17]]));
+        if page[10] == 2 && page.get(entry + 8..).is_some_and(|key| key.starts_with(&1_u64.to_le_bytes())) {
+            page[10] = 0;
+        }
+    }
+    fs::write(&path, &bytes).unwrap();
+    let pier = Pier::open(&root, Access::Read, ProcessIds::Honour).unwrap();
+    let verified = verify(&pier, Depth::Events, |_, _| {}).unwrap();
+    let found: Vec<&Problem> = verified.findings.iter().map(|finding| &finding.problem).collect();
+    let [Problem::Page(damage), Problem::Event { number: 301, .. }] = found[..] else { panic!("{found:?}") };
+    assert_eq!(damage.lost.first, None);
+    assert_eq!(verified.events, 301 - damage.lost.last.unwrap());
+}

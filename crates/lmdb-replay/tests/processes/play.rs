@@ -46,6 +46,7 @@ fn exit_codes_tell_how_a_replay_ended() {
     let plan = check(&["play", "-D", "-n", "12", pier], 0, "").stdout;
     assert_eq!(String::from_utf8(plan).unwrap(), "would replay from the first event to 12\n");
     check(&["play", "--gc-abort", "--auto-meld", "--no-demand", "--yolo", "--loom", "25", pier], 0, "");
+    check(&["play", "-n", "0", "--gc", pier], 0, "");
     check(&["play", "-n", "1", pier], 1, "is one of the first 2");
     check(&["play", "-r", "7", pier], 1, "7.jam");
     check(&["play", "--snap-at", "7", pier], 1, "--state");

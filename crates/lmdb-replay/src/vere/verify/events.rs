@@ -11,8 +11,8 @@ use crate::vere::job::{Job, JobError};
 
 /// A check of events in progress.
 pub(super) struct Events {
-    /// The number that comes next.
-    expected: u64,
+    /// The number that comes next, if it is known.
+    expected: Option<u64>,
     last: u64,
     /// How many events boot the ship: later ones are jobs.
     life: u64,
@@ -25,7 +25,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(first: u64, last: u64, life: u64) -> Self {
+    pub(super) fn new(first: Option<u64>, last: u64, life: u64) -> Self {
         Self { expected: first, last, life, count: 0, now: None, mugged: None, problems: Vec::new() }
     }
 
@@ -52,8 +52,8 @@ impl Events {
                 Ok(None) => return Ok(()),
                 // The check of the pages has told of the page; here it is gone around.
                 Err(ReadError::Damaged { lost, .. }) => match lost.last {
-                    Some(last) if last >= self.expected && last < self.last => {
-                        self.expected = last + 1;
+                    Some(last) if Some(last) >= self.expected && last < self.last => {
+                        self.expected = Some(last + 1);
                         events.seek(last + 1);
                     }
                     _ => return Ok(()),
@@ -64,10 +64,10 @@ impl Events {
     }
 
     fn event(&mut self, number: u64, value: &[u8]) {
-        if number > self.expected {
-            self.problems.push(Problem::Gap { first: self.expected, last: number - 1 });
+        if let Some(first) = self.expected.filter(|expected| number > *expected) {
+            self.problems.push(Problem::Gap { first, last: number - 1 });
         }
-        self.expected = number.saturating_add(1);
+        self.expected = Some(number.saturating_add(1));
         self.count += 1;
         match StoredEvent::decode(value) {
             Ok(event) => {
