@@ -177,7 +177,7 @@ pub fn read(path: &Path, ids: ProcessIds) -> Result<ReadGuard, LockError> {
     Err(LockError::Moving { path: path.to_owned() })
 }
 
-/// Keeps readers and writers off the log while it lives. Created by [`write`].
+/// Keeps readers and writers off the log while it lives. Created by [`write()`].
 ///
 /// Dropping it removes the lock file, as Vere does.
 #[derive(Debug)]
