@@ -15,7 +15,7 @@ use samestep_lmdb_replay::play::{
 use samestep_lmdb_replay::snapshot::{SnapshotError, SnapshotStore};
 use samestep_lmdb_replay::vere::{DiskVersion, Pier};
 use samestep_lmdb_replay::{LogError, Machine, rock};
-use samestep_noun::{NockError, Watch};
+use samestep_noun::{NockError, Noun, Watch};
 
 use crate::kernel::{self, LIFE, Logged};
 
@@ -395,16 +395,13 @@ fn budgets_end_the_replay() {
     assert_eq!(kind, FailureKind::Deadline);
 }
 
-/// A kernel that keeps equal parts twice fits again once they are shared, and the event succeeds.
+/// Giving memory back changes no mug, and nothing is kept that belongs to nothing.
 #[test]
-fn melding_makes_room() {
+fn reclaiming_is_not_seen() {
     let mut machine = machine();
     let events = kernel::events();
     let boot: Vec<Vec<u8>> = events[..2].iter().map(|event| event.jam.clone()).collect();
     machine.boot(&boot).unwrap();
-    let before = machine.mug();
-    machine.reclaim(Reclaim::Meld).unwrap();
-    assert_eq!(machine.mug(), before, "no mug shows it");
     for event in &events[2..] {
         machine.poke(event.number, &event.jam).unwrap();
         machine.reclaim(Reclaim::Meld).unwrap();
@@ -413,6 +410,61 @@ fn melding_makes_room() {
         }
     }
     assert!(machine.leaks().is_clean(), "{:?}", machine.leaks());
+}
+
+/// The boot sequence of a kernel of our own: an arm that gives the gate `[battery 0 kernel]`, and some data.
+fn boot(battery: &str) -> Vec<Logged> {
+    let arm: Noun = format!("[[1 {battery}] [1 0] 0 1]").parse().unwrap();
+    let formula = Noun::from((1, 0, 0, ((0, 0, 0, arm), 0)));
+    [formula, Noun::ZERO].into_iter().zip(1..).map(|(noun, number)| logged(number, &noun)).collect()
+}
+
+fn logged(number: u64, noun: &Noun) -> Logged {
+    Logged { number, mug: 0, jam: noun.jam() }
+}
+
+/// A kernel that keeps every event holds equal ones many times, until they are shared: then there is room again.
+#[test]
+fn melding_makes_room() {
+    // Effects 0, and the kernel with the event before its data.
+    let mut events = boot("[[1 0] [0 14] [0 6] 0 15]");
+    let large = Noun::list(0..1000_u64);
+    events.extend((3..=12).map(|number| logged(number, &large)));
+    drop(large);
+    let folder = tempfile::tempdir().unwrap();
+    let pier = kernel::write(folder.path(), &events, &[]);
+    let mut outcomes = [Reclaim::Pack, Reclaim::Meld].map(|reclaim| {
+        let small = NockMachine::new(Budget::default().with_memory_bytes_max(450_000));
+        let mut options = PlayOptions::default();
+        options.reclaim = reclaim;
+        Some(play(&pier, small, None, &options, &mut ()))
+    });
+    let packed = outcomes[0].take().unwrap();
+    let kind = match packed {
+        Err(PlayError::Replay(ReplayFailure::Event { kind, attempts: 3, .. })) => kind,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(kind, FailureKind::Memory);
+    let (_, report) = outcomes[1].take().unwrap().unwrap();
+    assert_eq!(report.replay.number, 12);
+    assert!(report.replay.retries > 0);
+}
+
+/// A crash tells the hints around it.
+#[test]
+fn a_crash_has_its_trace() {
+    let mut events = boot("[11 [%spot 1 [%app %test %hoon 0] [7 3] 7 20] 11 [%mean 1 'gone wrong'] 0 0]");
+    events.push(logged(3, &Noun::ZERO));
+    let folder = tempfile::tempdir().unwrap();
+    let pier = kernel::write(folder.path(), &events, &[]);
+    let outcome = play(&pier, machine(), None, &PlayOptions::default(), &mut ());
+    let Err(PlayError::Replay(ReplayFailure::Event { number: 3, source, .. })) = outcome else {
+        panic!("{outcome:?}")
+    };
+    let expected =
+        "crash: an axis is 0 or a cell\n  at %mean gone wrong\n  at %spot /app/test/hoon:<[7 3].[7 20]>";
+    assert_eq!(source.to_string(), expected);
+    assert_eq!(source.trace().unwrap().entries.len(), 2);
 }
 
 /// A gap ends the replay before it, inside an epoch and between two.

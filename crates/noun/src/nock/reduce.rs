@@ -18,25 +18,25 @@ impl Nock<'_> {
         let Some(opcode @ 0..=12) = opcode.as_u64() else {
             return Err(CrashReason::UnknownOpcode { opcode: opcode.to_string() }.into());
         };
-        let malformed = CrashReason::MalformedFormula { opcode };
+        let malformed = || CrashReason::MalformedFormula { opcode };
         if let 0 | 1 | 3 | 4 = opcode {
             return self.reduce_simple(opcode, subject, rest);
         }
-        let (first, second) = rest.as_pair().ok_or(malformed.clone())?;
+        let (first, second) = rest.as_pair().ok_or_else(malformed)?;
         match opcode {
             2 => {
                 self.first(subject, first, |subject| Frame::NockSubject { subject, formula: second.clone() })
             }
             5 => self.first(subject, first, |subject| Frame::EqualLeft { subject, right: second.clone() }),
             6 => {
-                let branches = second.as_cell().ok_or(malformed)?.clone();
+                let branches = second.as_cell().ok_or_else(malformed)?.clone();
                 self.first(subject, first, |subject| Frame::Branch { subject, branches })
             }
             7 => self.then(subject, first, Frame::Compose { formula: second.clone() }),
             8 => self.first(subject, first, |subject| Frame::Extend { subject, formula: second.clone() }),
             9 => self.then(subject, second, Frame::Call { axis: axis(first)?.clone() }),
             10 => {
-                let (at, part) = first.as_pair().ok_or(malformed)?;
+                let (at, part) = first.as_pair().ok_or_else(malformed)?;
                 let (axis, target) = (axis(at)?.clone(), second.clone());
                 self.first(subject, part, |subject| Frame::EditPart { subject, axis, target })
             }
