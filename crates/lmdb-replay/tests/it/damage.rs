@@ -107,8 +107,8 @@ fn every_byte_of_both_meta_pages() {
     let whole = small_log();
     let mut bytes = Arc::new(whole.clone());
     let mut refused = 0;
-    for at in 0..2 * 4096 {
-        for byte in (0..=255).filter(|byte| *byte != whole[at]) {
+    for (at, &right) in whole.iter().enumerate().take(2 * 4096) {
+        for byte in (0..=255).filter(|byte| *byte != right) {
             Arc::get_mut(&mut bytes).unwrap()[at] = byte;
             // Behind what a meta page says nothing is read.
             if at % 4096 >= 152 {
@@ -122,7 +122,7 @@ fn every_byte_of_both_meta_pages() {
                 Outcome::Read { events, .. } => assert!(events <= EVENTS),
             }
         }
-        Arc::get_mut(&mut bytes).unwrap()[at] = whole[at];
+        Arc::get_mut(&mut bytes).unwrap()[at] = right;
     }
     // Magic, version, page size, last page, roots: at least these are noticed in either page.
     assert!(refused > 300 * 64, "{refused}");
