@@ -26,7 +26,7 @@ fn check_source(source: &Source) -> Vec<Violation> {
         let is_conditional = tokens.first().is_some_and(|first| first.is_word("cfg_attr"));
         let words = tokens.iter().take(if is_conditional { tokens.len() } else { 1 });
         if let Some(word) = words.into_iter().find(|token| token.is_word("ignore")) {
-            let what = "`#[ignore]`: mend the test, or make it say at run time why it is skipped";
+            let what = "`ignore`: mend the test, or make it say at run time why it is skipped";
             violations.push(Violation::new(source.path(), word.line_number, what));
         }
     }
