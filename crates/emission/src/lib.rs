@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod canonical;
 mod change;
 mod client;
 mod error;
@@ -16,6 +17,7 @@ mod reconnect;
 mod subscription;
 mod wire;
 
+pub use canonical::{Canonicalizer, DuplicateKey, Emission, Field, LineVersion, Numbering};
 pub use change::{Change, DecodeError, EncodeError, Origin, StallPolicy, Target};
 pub use client::{CLIENT_BYTES_MAX, ClientId, ClientIdError, TOKEN_BYTES, Token};
 pub use error::{ApplyError, Full, Refused};

@@ -240,7 +240,7 @@ impl Notifier {
     pub fn handle_unsent(&mut self, subscription: SubscriptionId, seq: Seq, now: Tick) {
         let Some(stream) = self.streams.get_mut(&subscription) else { return };
         self.metrics.unsent += 1;
-        stream.hold(seq, now, &self.options);
+        stream.hold(seq, now);
         self.deadlines.queue(subscription, stream.deadline(&self.options), &mut stream.queued_at);
     }
 
@@ -364,9 +364,7 @@ impl Notifier {
                 metrics.acks += 1;
                 metrics.ack_lag_entries.record(subscription.pending_entries());
             }
-            if watches_stalls {
-                deadlines.queue(id, stream.deadline(options), &mut stream.queued_at);
-            }
+            deadlines.queue(id, stream.deadline(options), &mut stream.queued_at);
             Self::make_ready(ready, id, stream);
         });
     }

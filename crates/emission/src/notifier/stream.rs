@@ -78,15 +78,12 @@ impl Stream {
     }
 
     /// The delivery of `seq` failed.
-    pub(super) fn hold(&mut self, seq: Seq, now: Tick, options: &NotifierOptions) {
+    pub(super) fn hold(&mut self, seq: Seq, now: Tick) {
         self.sent = self.sent.min(Seq::new(seq.get().saturating_sub(1)));
         self.sent_max = self.sent_max.min(self.sent);
         self.is_held = true;
         self.waits_since = Some(now);
-        // The first time after the shortest delay.
-        if resend_ticks(self.retries, options) < options.resend_ticks_max {
-            self.retries += 1;
-        }
+        self.retries = self.retries.saturating_add(1);
     }
 
     /// Sends everything behind `acked` again.

@@ -1,0 +1,1 @@
+//! SevenDB tests on our outbox.
