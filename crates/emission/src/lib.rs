@@ -12,6 +12,8 @@ mod limits;
 mod metrics;
 mod notifier;
 mod outbox;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod receiver;
 mod reconnect;
 mod subscription;
