@@ -131,6 +131,8 @@ impl Receiver {
         }
         self.term = delivery.term;
         if delivery.seq <= self.position.seq {
+            // Sent again, so the acknowledgement was lost.
+            self.acked = Seq::default();
             return Verdict::Duplicate;
         }
         match delivery.kind {
@@ -178,7 +180,8 @@ impl Receiver {
         }
     }
 
-    /// What to acknowledge now, if anything: the newest processed event, once per connection.
+    /// What to acknowledge now, if anything: the newest processed event, once per connection, and again whenever an
+    /// event that was processed is sent again.
     #[must_use]
     pub fn poll_ack(&mut self) -> Option<Seq> {
         if self.state != State::Streaming || self.position.seq <= self.acked {

@@ -129,6 +129,9 @@ fn a_receiver_processes_each_event_once_and_in_order() {
     }
     assert_eq!(receiver.poll_ack(), Some(Seq::new(2)));
     assert_eq!(receiver.poll_ack(), None);
+    // Sent again, so the acknowledgement was lost.
+    assert_eq!(receiver.handle_delivery(&event(id, 1, 1)), Verdict::Duplicate);
+    assert_eq!(receiver.poll_ack(), Some(Seq::new(2)));
     let other = samestep_emission::SubscriptionId::new(2);
     assert_eq!(receiver.handle_delivery(&event(other, 1, 3)), Verdict::Foreign);
     assert_eq!(receiver.handle_delivery(&event(id, 1, 4)), Verdict::Gap);
