@@ -17,7 +17,9 @@ pub(crate) use boundary::COMPACTION_BOUNDARY;
 pub(crate) use bounds::{BACK_PRESSURE_EVICTED, BACK_PRESSURE_FULL};
 pub(crate) use crash::CRASH_POINTS;
 pub(crate) use many::MANY_CLIENTS;
-pub(crate) use raft::{LEADER_KILLED, V1_MULTI_REPLICA_3};
+pub(crate) use raft::{
+    CRASH_MATRIX, LEADER_KILLED, PARTITIONED_LEADER, SNAPSHOT_FAILOVER, TORN_TAIL, V1_MULTI_REPLICA_3,
+};
 pub(crate) use reconnect::{LOST_ACK, NOT_FOUND, UNKNOWN_FUTURE};
 pub(crate) use sevendb::{
     V1_CRASH_AFTER_SEND_BEFORE_ACK, V1_CRASH_BEFORE_SEND, V1_RECONNECT_INVALID, V1_RECONNECT_OK,

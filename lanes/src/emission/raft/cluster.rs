@@ -1,9 +1,10 @@
 //! Nodes in memory, each with a disk of its own, on one bus.
 
-use samestep_emission::{Applied, Index, NotifierOptions, Outbox, Refused};
+use samestep_emission::{NotifierOptions, Outbox};
 use samestep_memory_providers::{MemoryStorageProvider, MemoryWorld};
 use samestep_provider_traits::Providers;
 use samestep_replay_traits::{LaneError, Seed};
+use samestep_wal::TailModel;
 
 use super::bus::{Bus, BusFaults};
 use super::node::{Node, NodeError, NodeOptions};
@@ -15,7 +16,20 @@ pub(super) struct Cluster {
     places: Vec<Place>,
     pub(super) bus: Bus,
     pub(super) tick: u64,
-    snapshot_entries: u64,
+    setup: Setup,
+    /// The leader's power fails when it is about to apply this entry, for so many ticks. Once.
+    pub(super) kill_leader_at: Option<(u64, u64)>,
+}
+
+/// What a cluster is like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup {
+    pub(super) nodes: u64,
+    pub(super) faults: BusFaults,
+    /// A snapshot after so many entries.
+    pub(super) snapshot_entries: u64,
+    /// Whether a leader that hears of no majority gives up.
+    pub(super) checks_quorum: bool,
 }
 
 /// Where a node lives: its disk outlives it.
@@ -27,20 +41,16 @@ struct Place {
 }
 
 impl Cluster {
-    /// `count` nodes, numbered from 1.
-    pub(super) fn new(
-        count: u64,
-        seed: Seed,
-        faults: BusFaults,
-        snapshot_entries: u64,
-    ) -> Result<Self, LaneError> {
+    /// Nodes, numbered from 1, with empty disks.
+    pub(super) fn new(setup: Setup, seed: Seed) -> Result<Self, LaneError> {
         let place = |id| Place {
             world: Some(MemoryWorld::new(seed.fork(&format!("node {id}")).get())),
             node: None,
             up_at: Some(0),
         };
-        let bus = Bus::new(Dice::new(seed.fork("bus")), faults);
-        let mut cluster = Self { places: (1..=count).map(place).collect(), bus, tick: 0, snapshot_entries };
+        let bus = Bus::new(Dice::new(seed.fork("bus")), setup.faults);
+        let places = (1..=setup.nodes).map(place).collect();
+        let mut cluster = Self { places, bus, tick: 0, setup, kill_leader_at: None };
         cluster.come_up()?;
         Ok(cluster)
     }
@@ -74,20 +84,28 @@ impl Cluster {
         Ok(())
     }
 
-    /// Applies everything that is committed on `id`, and makes a snapshot if it is time. Calls `visit` with each
-    /// entry's answer.
-    pub(super) fn apply(
-        &mut self,
-        id: u64,
-        mut visit: impl FnMut(Index, Option<Result<Applied, Refused>>),
-    ) -> Result<(), LaneError> {
+    /// Applies everything that is committed on `id`, and makes a snapshot if it is time.
+    pub(super) fn apply(&mut self, id: u64) -> Result<(), LaneError> {
+        while self.apply_one(id)? {}
         let place = &mut self.places[slot(id)];
-        let (Some(world), Some(node)) = (&place.world, &mut place.node) else { return Ok(()) };
-        while let Some((index, answer)) = node.apply_next()? {
-            visit(index, answer);
+        if let (Some(world), Some(node)) = (&place.world, &mut place.node) {
+            world.block_on(|_| node.compact())?;
         }
-        world.block_on(|_| node.compact())?;
         Ok(())
+    }
+
+    /// Applies the next entry that is committed on `id`, if there is one.
+    pub(super) fn apply_one(&mut self, id: u64) -> Result<bool, LaneError> {
+        let Some(node) = self.places[slot(id)].node.as_mut() else { return Ok(false) };
+        if let (Some((at, ticks)), Some((index, _)), true) =
+            (self.kill_leader_at, node.next_committed(), node.is_leader())
+            && at == index.get()
+        {
+            self.kill_leader_at = None;
+            self.kill(id, ticks);
+            return Ok(false);
+        }
+        Ok(node.apply_next()?.is_some())
     }
 
     /// Ticks, and applies everywhere.
@@ -95,7 +113,7 @@ impl Cluster {
         for _ in 0..ticks {
             self.tick()?;
             for id in self.ids() {
-                self.apply(id, |_, _| {})?;
+                self.apply(id)?;
             }
         }
         Ok(())
@@ -157,7 +175,9 @@ impl Cluster {
             let notifier =
                 NotifierOptions { resend_ticks_min: 20, resend_ticks_max: 80, ..NotifierOptions::default() };
             let voters = voters.clone();
-            let options = NodeOptions { id, voters, snapshot_entries: self.snapshot_entries, notifier };
+            let Setup { snapshot_entries, checks_quorum, .. } = self.setup;
+            let tail = TailModel::Sector;
+            let options = NodeOptions { id, voters, snapshot_entries, checks_quorum, tail, notifier };
             let node = world.block_on(|providers| Node::open(providers.storage().clone(), options))?;
             place.node = Some(node);
             place.up_at = None;

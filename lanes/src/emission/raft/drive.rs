@@ -48,8 +48,6 @@ pub(super) enum Plan {
         fault: Fault,
         passes: u64,
     },
-    /// The leader is killed for good when it is about to apply this entry; it comes back much later.
-    Index(u64),
 }
 
 pub(super) struct Drive {
@@ -63,11 +61,11 @@ pub(super) struct Drive {
     pub(super) is_hit: bool,
     /// Whose messages pass again when.
     heals: Option<(u64, u64)>,
-    client_at: Option<u64>,
+    pub(super) client_at: Option<u64>,
     progress_at: u64,
     /// The event that the producer waits for: who it told, and when.
     proposed: Option<(u64, u64)>,
-    number: u64,
+    pub(super) number: u64,
     /// One message between client and node in so many is lost; 0 for none.
     pub(super) lost_one_in: u64,
 }
@@ -124,24 +122,30 @@ impl Drive {
                 let (done, of) = (self.client.processed.len(), self.events);
                 return Err(LaneError::failed(format!("{done} of {of} events after {TICKS_MAX} ticks")));
             }
-            self.cluster.tick()?;
-            if let Some((node, at)) = self.heals
-                && at <= self.cluster.tick
-            {
-                self.cluster.bus.heal(node);
-                self.heals = None;
-            }
-            for id in self.cluster.ids() {
-                self.apply(id)?;
-            }
-            self.connect()?;
-            for id in self.cluster.ids() {
-                self.hand_out(id, &mut visit)?;
-            }
-            self.acknowledge()?;
-            self.produce()?;
+            self.step(&mut visit)?;
         }
         self.check()
+    }
+
+    /// One tick of everybody.
+    pub(super) fn step(&mut self, visit: &mut impl FnMut(&Delivery<'_>, Verdict)) -> Result<(), LaneError> {
+        self.cluster.tick()?;
+        if let Some((node, at)) = self.heals
+            && at <= self.cluster.tick
+        {
+            self.cluster.bus.heal(node);
+            self.heals = None;
+        }
+        for id in self.cluster.ids() {
+            self.apply(id)?;
+        }
+        self.connect()?;
+        for id in self.cluster.ids() {
+            self.hand_out(id, visit)?;
+        }
+        self.acknowledge();
+        self.produce();
+        Ok(())
     }
 
     fn is_done(&self) -> bool {
@@ -154,27 +158,19 @@ impl Drive {
     fn apply(&mut self, id: u64) -> Result<(), LaneError> {
         while let Some(node) = self.cluster.node(id) {
             let serves = node.serves();
-            let Some((index, entry)) = node.next_committed() else { break };
+            let Some((_, entry)) = node.next_committed() else { break };
             let window = match Change::decode(entry) {
                 Ok(Change::Emit { .. }) => Some(Window::AfterCommit),
                 Ok(Change::Acknowledge { .. }) => Some(Window::BeforePurge),
                 _ => None,
             };
-            let is_index = matches!(self.plan, Plan::Index(at) if at == index.get());
-            if serves && is_index && !self.is_hit {
-                self.is_hit = true;
-                self.befall(id, Fault::Failover);
-                return Ok(());
-            }
             if serves && window.is_some_and(|window| self.strike(window, id)) {
                 return Ok(());
             }
-            if let Some(node) = self.cluster.node(id) {
-                node.apply_next()?;
-            }
+            self.cluster.apply_one(id)?;
         }
         // Snapshots that were installed, and those that are due.
-        self.cluster.apply(id, |_, _| {})
+        self.cluster.apply(id)
     }
 
     /// The client finds somebody who serves, if it has nobody or nothing goes on.
@@ -230,24 +226,23 @@ impl Drive {
         }
     }
 
-    fn acknowledge(&mut self) -> Result<(), LaneError> {
-        let Some(id) = self.client_at else { return Ok(()) };
-        let Some(through) = self.client.receiver.poll_ack() else { return Ok(()) };
+    fn acknowledge(&mut self) {
+        let Some(id) = self.client_at else { return };
+        let Some(through) = self.client.receiver.poll_ack() else { return };
         if self.is_lost() || self.cluster.node(id).is_none() || self.strike(Window::AfterAck, id) {
-            return Ok(());
+            return;
         }
         let subscription = self.client.receiver.request().subscription;
-        let Some(node) = self.cluster.node(id) else { return Ok(()) };
-        let Some((notifier, outbox)) = node.notifier() else { return Ok(()) };
+        let Some(node) = self.cluster.node(id) else { return };
+        let Some((notifier, outbox)) = node.notifier() else { return };
         // Asking somebody who leads no more is as good as losing it.
         if let Ok(Some(change)) = notifier.handle_ack(outbox, subscription, through) {
             let _lost = node.propose(&change);
         }
-        Ok(())
     }
 
     /// The producer proposes its next event, or the last one again if it does not hear of it.
-    fn produce(&mut self) -> Result<(), LaneError> {
+    fn produce(&mut self) {
         let tick = self.cluster.tick;
         let producer = ProducerId::new(1);
         if let Some((told, at)) = self.proposed {
@@ -257,16 +252,16 @@ impl Drive {
                 self.number += 1;
                 self.proposed = None;
             } else if at + PATIENCE_TICKS > tick {
-                return Ok(());
+                return;
             }
         }
         if self.number > self.events || self.dice.one_in(3) {
-            return Ok(());
+            return;
         }
-        let Some(leader) = self.cluster.leader() else { return Ok(()) };
+        let Some(leader) = self.cluster.leader() else { return };
         self.proposed = Some((leader, tick));
         if self.strike(Window::BeforePropose, leader) {
-            return Ok(());
+            return;
         }
         let payload = payload(self.number);
         let target = Target::Topic(Fingerprint::new(FINGERPRINT));
@@ -274,7 +269,6 @@ impl Drive {
         if let Some(node) = self.cluster.node(leader) {
             let _lost = node.propose(&Change::Emit { target, origin, payload: &payload });
         }
-        Ok(())
     }
 
     /// Whether the fault comes now.
@@ -292,7 +286,7 @@ impl Drive {
         true
     }
 
-    fn befall(&mut self, id: u64, fault: Fault) {
+    pub(super) fn befall(&mut self, id: u64, fault: Fault) {
         match fault {
             Fault::Restart => self.cluster.kill(id, 2),
             Fault::Failover => self.cluster.kill(id, DOWN_TICKS),

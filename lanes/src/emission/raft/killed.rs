@@ -3,9 +3,11 @@
 use samestep_emission::{Canonicalizer, LineVersion, Numbering, Verdict};
 use samestep_replay_traits::{Event, LaneContext, LaneError, Transcript};
 
+use super::SETUP;
 use super::bus::BusFaults;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Setup};
 use super::drive::{Drive, Plan};
+use crate::emission::expect;
 use crate::emission::sevendb::{expect_golden, tell_line};
 use crate::scenario::Scenario;
 
@@ -25,7 +27,9 @@ pub(crate) const LEADER_KILLED: Scenario = Scenario {
 
 fn multi_replica_3(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     let seed = context.seed().fork("multi-replica");
-    let cluster = Cluster::new(3, seed, BusFaults { delay_ticks_max: 1, lost_one_in: 0 }, u64::MAX)?;
+    let faults = BusFaults { delay_ticks_max: 1, lost_one_in: 0 };
+    let cluster =
+        Cluster::new(Setup { nodes: 3, faults, snapshot_entries: u64::MAX >> 1, checks_quorum: true }, seed)?;
     let mut drive = Drive::new(cluster, seed, 10, Plan::Nothing)?;
     drive.lost_one_in = 0;
     let mut lines = Canonicalizer::new(LineVersion::V1, Numbering::FirstPlaces(10));
@@ -40,21 +44,23 @@ fn leader_killed(context: &LaneContext, transcript: &mut Transcript) -> Result<(
         let mut index = 1;
         loop {
             let seed = context.seed().fork(&format!("{nodes} nodes, killed at {index}"));
-            let cluster = Cluster::new(nodes, seed, BusFaults { delay_ticks_max: 3, lost_one_in: 20 }, 8)?;
-            let mut drive = Drive::new(cluster, seed, events, Plan::Index(index))?;
+            let mut cluster = Cluster::new(Setup { nodes, ..SETUP }, seed)?;
+            cluster.kill_leader_at = Some((index, 120));
+            let mut drive = Drive::new(cluster, seed, events, Plan::Nothing)?;
             let mut lines = Canonicalizer::new(LineVersion::V2, Numbering::Own);
             drive.run(|delivery, verdict| {
                 if verdict == Verdict::Process {
                     lines.delivery(delivery);
                 }
             })?;
-            let event =
-                Event::new("killed").field("nodes", nodes).field("at", index).field("hit", drive.is_hit);
+            let is_hit = drive.cluster.kill_leader_at.is_none();
+            let event = Event::new("killed").field("nodes", nodes).field("at", index).field("hit", is_hit);
             let event = event.field("ticks", drive.cluster.tick).field("deliveries", drive.client.deliveries);
             let event = event.field("duplicates", drive.client.duplicates);
             transcript.event(&event.field("lines", format_args!("{:016x}", lines.digest())));
-            // The subscription's own entries come before the scenario begins.
-            if !drive.is_hit && index > 4 {
+            if !is_hit {
+                // Behind the end of the log.
+                expect("every position up to the end", &(index > 2 * events), &true)?;
                 break;
             }
             index += 1;

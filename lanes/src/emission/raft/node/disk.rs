@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use protobuf::Message;
 use raft::eraftpb::{Entry, HardState, Snapshot};
 use samestep_provider_traits::{File, OpenOptions, StorageProvider};
-use samestep_wal::{AsyncWal, CommitPolicy, Index, LogId, Options, Prepared, StateRecord};
+use samestep_wal::{AsyncWal, CommitPolicy, Index, LogId, Options, Prepared, StateRecord, TailModel};
 
 pub(super) struct Disk<S: StorageProvider> {
     storage: S,
     wal: AsyncWal<S>,
     log_dir: PathBuf,
+    tail: TailModel,
 }
 
 /// What a node was when it ended.
@@ -54,7 +55,7 @@ pub(crate) enum DiskError {
 }
 
 impl<S: StorageProvider> Disk<S> {
-    pub(super) async fn open(storage: S) -> Result<(Self, Recovered), DiskError> {
+    pub(super) async fn open(storage: S, tail: TailModel) -> Result<(Self, Recovered), DiskError> {
         storage.create_dir_all(Path::new(FOLDER)).await?;
         storage.sync_dir(Path::new("")).await?;
         let mut names = Vec::new();
@@ -72,8 +73,8 @@ impl<S: StorageProvider> Disk<S> {
         }
         let first = if made >= installed { newest(LOG).max(1) } else { installed + 1 };
         let log_dir = path_of(LOG, first);
-        let (wal, _) = AsyncWal::open(storage.clone(), &log_dir, options(first)).await?;
-        let mut disk = Self { storage, wal, log_dir };
+        let (wal, _) = AsyncWal::open(storage.clone(), &log_dir, options(first, tail)).await?;
+        let mut disk = Self { storage, wal, log_dir, tail };
         if let Some(state) = disk.wal.state(HARD_STATE) {
             recovered.hard_state = HardState::parse_from_bytes(&state.payload)?;
         } else {
@@ -136,7 +137,8 @@ impl<S: StorageProvider> Disk<S> {
         self.write_snapshot(INSTALLED, snapshot, hard_state).await?;
         // From here on the old log is worth nothing, whatever happens.
         self.log_dir = path_of(LOG, index + 1);
-        let (wal, _) = AsyncWal::open(self.storage.clone(), &self.log_dir, options(index + 1)).await?;
+        let (wal, _) =
+            AsyncWal::open(self.storage.clone(), &self.log_dir, options(index + 1, self.tail)).await?;
         self.wal = wal;
         self.put_hard_state(hard_state).await?;
         self.wal.sync().await?;
@@ -218,10 +220,11 @@ async fn read_snapshot<S: StorageProvider>(
     Ok((hard_state, Some(Snapshot::parse_from_bytes(message()?)?)))
 }
 
-fn options(first_index: u64) -> Options {
+fn options(first_index: u64, tail: TailModel) -> Options {
     let mut options = Options::create(LogId::new(*b"a raft node here"));
     options.first_index = Index::new(first_index);
     options.commit = CommitPolicy::NoSync;
+    options.tail = tail;
     options.segment_bytes = 16 << 10;
     options
 }

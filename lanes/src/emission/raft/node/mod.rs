@@ -15,6 +15,7 @@ use samestep_emission::{
     Term,
 };
 use samestep_provider_traits::StorageProvider;
+use samestep_wal::TailModel;
 
 use disk::Disk;
 pub(crate) use disk::DiskError;
@@ -43,6 +44,10 @@ pub(crate) struct NodeOptions {
     pub(crate) voters: Vec<u64>,
     /// A snapshot is made after so many entries, and the log before it removed.
     pub(crate) snapshot_entries: u64,
+    /// Whether a leader that hears of no majority gives up.
+    pub(crate) checks_quorum: bool,
+    /// What a torn end of the log may look like.
+    pub(crate) tail: TailModel,
     pub(crate) notifier: NotifierOptions,
 }
 
@@ -78,7 +83,7 @@ impl<S: StorageProvider> Node<S> {
     /// Opens what the storage holds; a new node if that is nothing.
     pub(crate) async fn open(storage: S, options: NodeOptions) -> Result<Self, NodeError> {
         let voters = ConfState { voters: options.voters.clone(), ..ConfState::default() };
-        let (disk, recovered) = Disk::open(storage).await?;
+        let (disk, recovered) = Disk::open(storage, options.tail).await?;
         let outbox = match &recovered.snapshot {
             Some(snapshot) => Outbox::restore(&snapshot.data)?,
             None => Outbox::new(),
@@ -95,7 +100,7 @@ impl<S: StorageProvider> Node<S> {
             applied: store.snapshot_index(),
             max_size_per_msg: 1 << 20,
             max_inflight_msgs: 256,
-            check_quorum: true,
+            check_quorum: options.checks_quorum,
             pre_vote: true,
             ..Config::default()
         };
