@@ -1,5 +1,4 @@
-//! A durable outbox on a replicated log.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod canonical;
