@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod emission;
 mod lmdb;
 mod replay;
 mod scenario;
@@ -18,6 +19,28 @@ use samestep_replay_traits::Lane;
 
 /// All lanes, by crate.
 pub const LANES: &[&dyn Lane] = &[
+    &emission::BACK_PRESSURE_EVICTED,
+    &emission::BACK_PRESSURE_FULL,
+    &emission::COMPACTION_BOUNDARY,
+    &emission::CRASH_MATRIX,
+    &emission::CRASH_POINTS,
+    &emission::LEADER_KILLED,
+    &emission::LOST_ACK,
+    &emission::MANY_CLIENTS,
+    &emission::NOT_FOUND,
+    &emission::PARTITIONED_LEADER,
+    &emission::RANDOM_WORKLOADS,
+    &emission::SNAPSHOT_FAILOVER,
+    &emission::SNAPSHOT_INSTALL,
+    &emission::TORN_TAIL,
+    &emission::UNKNOWN_FUTURE,
+    &emission::V1_CRASH_AFTER_SEND_BEFORE_ACK,
+    &emission::V1_CRASH_BEFORE_SEND,
+    &emission::V1_MULTI_REPLICA_3,
+    &emission::V1_RECONNECT_INVALID,
+    &emission::V1_RECONNECT_OK,
+    &emission::V1_RECONNECT_STALE,
+    &emission::V1_SINGLE_NODE,
     &lmdb::DAMAGE,
     &lmdb::FROM_EVERY_STATE,
     &lmdb::INTERRUPTED,

@@ -1,0 +1,77 @@
+//! Any bytes as printable ASCII, reversibly.
+
+/// Appends `bytes`; each that is not printable ASCII (0x20 to 0x7e), and each of `\`, `|` and `=`, as `\xNN` with two
+/// lower-case hexadecimal digits.
+#[inline]
+pub(super) fn put_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    // Sixteen at a time: most text needs nothing.
+    let mut rest = bytes;
+    let mut plain = 0;
+    while let Some((chunk, behind)) = rest.split_first_chunk::<CHUNK>() {
+        if chunk.iter().fold(false, |any, &byte| any | needs_escape(byte)) {
+            out.extend_from_slice(&bytes[plain..bytes.len() - rest.len()]);
+            escape_each(out, chunk);
+            plain = bytes.len() - behind.len();
+        }
+        rest = behind;
+    }
+    out.extend_from_slice(&bytes[plain..bytes.len() - rest.len()]);
+    escape_each(out, rest);
+}
+
+fn escape_each(out: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        if needs_escape(byte) {
+            let digit = |nibble: u8| HEX[usize::from(nibble)];
+            out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 0xf)]);
+        } else {
+            out.push(byte);
+        }
+    }
+}
+
+#[inline]
+fn needs_escape(byte: u8) -> bool {
+    !matches!(byte, 0x20..=0x7e) || matches!(byte, b'\\' | b'|' | b'=')
+}
+
+const CHUNK: usize = 16;
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::put_escaped;
+
+    fn escaped(bytes: &[u8]) -> String {
+        let mut out = Vec::new();
+        put_escaped(&mut out, bytes);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn vectors() {
+        assert_eq!(escaped(b""), "");
+        assert_eq!(escaped(b"a b~"), "a b~");
+        assert_eq!(escaped(b"a|b=c\\d\n\0\x7f\x80\xff"), r"a\x7cb\x3dc\x5cd\x0a\x00\x7f\x80\xff");
+        assert_eq!(escaped("twenty plain letters|".as_bytes()), r"twenty plain letters\x7c");
+    }
+
+    /// Byte by byte, as the description says it.
+    fn reference(bytes: &[u8]) -> String {
+        let each = |&byte: &u8| match byte {
+            b'\\' | b'|' | b'=' => format!("\\x{byte:02x}"),
+            0x20..=0x7e => char::from(byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        };
+        bytes.iter().map(each).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_change_nothing(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0x20..0x7f_u8], 0..80)) {
+            prop_assert_eq!(escaped(&bytes), reference(&bytes));
+        }
+    }
+}
