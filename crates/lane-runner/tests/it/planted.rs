@@ -45,7 +45,7 @@ fn check_kept(workspace: &Workspace, lane: &str, marked: &[&str]) {
 
 #[test]
 fn the_order_of_a_hash_map() {
-    check_caught("planted/hash-order", "key|is=");
+    check_caught("planted/hash-order", "keys|are=");
 }
 
 #[test]
