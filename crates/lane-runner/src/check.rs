@@ -47,6 +47,10 @@ pub(crate) fn check(suite: &Suite<'_>, args: &RunArgs) -> Result<Shown, Box<dyn 
     let here = std::env::current_dir()?;
     let lock_file = LockFile::open(args.lock.as_deref(), &here)?;
     let spawner = Spawner::new(args.timeout, Print::Kept)?;
+    let spawner = match &args.worker {
+        Some(worker) => spawner.with_worker(worker),
+        None => spawner,
+    };
     let iterations = match args.shard {
         Some(shard) => shard.iterations(args.iterations)?,
         None => 0..args.iterations,

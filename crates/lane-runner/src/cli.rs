@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use samestep_replay_traits::Seed;
 
+use crate::process::WorkerCommand;
 use crate::report::ReportFile;
 use crate::shard::Shard;
 
@@ -59,6 +60,10 @@ pub(crate) struct RunArgs {
     /// Seconds after which a run counts as hung and is killed
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     pub(crate) timeout: Duration,
+    /// Start workers with this command, split at spaces, instead of this program: another build of the same lanes, if
+    /// need be in an emulator
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) worker: Option<WorkerCommand>,
     /// The lock file [default: determinism.lock, here or in the nearest folder above]
     #[arg(long, value_name = "PATH")]
     pub(crate) lock: Option<PathBuf>,
@@ -142,6 +147,8 @@ Examples:
   --report out/report.html --report out/junit.xml
                                      a page for people, and a file for the CI's viewer
   --shard 2/4 --report shard-2.json  the second quarter of all iterations, on one of four machines
+  --worker 'qemu-aarch64 -L /usr/aarch64-linux-gnu target/aarch64-unknown-linux-gnu/release/lanes'
+                                     the same lanes, built for another machine and emulated
   merge shard-*.json --report report.html
                                      what the four have found together
 
