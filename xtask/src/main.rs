@@ -26,7 +26,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Build the determinism lanes in release mode and run them; all arguments are theirs, `--help` too
+    /// Build the determinism lanes in release mode and run them; all arguments are theirs, `--help` too, but for
+    /// `--race` and `--asan` (under a sanitizer, on nightly; `--race=short` for the lanes with threads only) and
+    /// `--builds` (debug, release and others, against one lock file)
     #[command(disable_help_flag = true)]
     Determinism {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -13,13 +13,15 @@ use std::time::Instant;
 
 use samestep_replay_traits::Seed;
 
-use crate::cli::{RunArgs, ShowArgs};
+use crate::cli::{MergeArgs, RunArgs, ShowArgs};
 use crate::drive::{Observer, Plan, drive};
 use crate::lock::Lock;
 use crate::lock_file::{LockFile, workspace_root};
+use crate::merge;
 use crate::process::{Print, Spawner};
 use crate::progress::{Progress, print};
-use crate::report::{Choice, LaneReport, Setting, Summary, kept_path, layout_note};
+use crate::record::{FORMAT, LaneRecord, Machine, Part, Record};
+use crate::report::{Judged, LaneReport, ReportFile, Setting, kept_path, layout_note};
 use crate::suite::{Suite, add_canary};
 use crate::tally::{Finding, Locked, Outcome, Skips, Tally, Verdict};
 use crate::variation::Variation;
@@ -37,50 +39,103 @@ pub(crate) enum Shown {
 /// Runs lanes and compares their transcripts.
 pub(crate) fn check(suite: &Suite<'_>, args: &RunArgs) -> Result<Shown, Box<dyn Error>> {
     let started = Instant::now();
-    let choice = if args.variations.is_empty() { Choice::Check } else { Choice::Repeat };
     let mut lanes = suite.select(&args.lanes)?;
-    if choice == Choice::Check {
+    if args.variations.is_empty() {
         add_canary(&mut lanes);
     }
     let skips = required_skips()?;
     let here = std::env::current_dir()?;
     let lock_file = LockFile::open(args.lock.as_deref(), &here)?;
     let spawner = Spawner::new(args.timeout, Print::Kept)?;
-    let cpu_count = cpu_count();
-    let jobs =
-        || args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let spawner = match &args.worker {
+        Some(worker) => spawner.with_worker(worker),
+        None => spawner,
+    };
+    let iterations = match args.shard {
+        Some(shard) => shard.iterations(args.iterations)?,
+        None => 0..args.iterations,
+    };
     let variations =
-        if args.variations.is_empty() { (0..args.iterations).collect() } else { args.variations.clone() };
+        if args.variations.is_empty() { iterations.clone().collect() } else { args.variations.clone() };
     let plan = Plan {
         lanes: lanes.iter().map(|lane| (*lane, seed_of(args.seed, &lock_file, lane.name()))).collect(),
-        job_count: jobs(),
+        job_count: args.jobs.map_or_else(available_jobs, usize::from),
         variations,
-        cpu_count,
+        cpu_count: cpu_count(),
     };
 
     print_notes(&lock_file, suite, args);
-    let setting = Setting { command: command(), lock_path: lock_file.path().to_owned(), cpu_count };
-    let total_count = plan.lanes.len() * plan.variations.len();
+    let part = Part {
+        machine: machine(&plan),
+        command: command(),
+        lock_path: lock_file.path().to_owned(),
+        first: iterations.start,
+        end: iterations.end,
+        wall_ns: 0,
+    };
     let mut judge = Judge {
         plan: &plan,
         lock_file: &lock_file,
-        setting,
+        setting: Setting::new(std::slice::from_ref(&part)),
         keep: args.keep.clone().unwrap_or_else(|| workspace_root(&here).join(KEEP_FOLDER)),
         skips,
         blessed: args.bless.then(|| lock_file.lock().cloned().unwrap_or_default()),
-        summary: Summary::default(),
-        progress: Progress::new(plan.lanes.len(), total_count),
+        lanes: Vec::new(),
+        progress: Progress::new(plan.lanes.len(), plan.lanes.len() * plan.variations.len()),
     };
     drive(&plan, &spawner, &mut judge)?;
     judge.progress.finish();
 
-    let Judge { summary, blessed, .. } = judge;
-    print(&summary.render(choice, started.elapsed()));
-    let shown = if summary.has_held(choice) { Shown::Same } else { Shown::NotSame };
+    let Judge { lanes, blessed, setting, .. } = judge;
+    let (lanes, reports) = in_order_of_names(lanes);
+    let mut repeated = args.variations.clone();
+    repeated.sort_unstable();
+    let wall_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let record = Record {
+        format: FORMAT.to_owned(),
+        iterations: args.iterations,
+        repeated,
+        shard: args.shard,
+        skips,
+        parts: vec![Part { wall_ns, ..part }],
+        lanes,
+    };
+    let shown = conclude(&Judged::new(&record, setting, reports), &args.reports)?;
     if let Some(lock) = blessed {
         bless(&lock_file, &lock, shown)?;
     }
     Ok(shown)
+}
+
+/// Joins the reports of shards, and says of the whole what a check would have said.
+pub(crate) fn merge(args: &MergeArgs) -> Result<Shown, Box<dyn Error>> {
+    let parts = args.files.iter().map(|path| merge::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let record = merge::merge(parts)?;
+    let setting = Setting::new(&record.parts);
+    let folder = match &args.keep {
+        Some(folder) => folder.clone(),
+        None => workspace_root(&std::env::current_dir()?).join(KEEP_FOLDER),
+    };
+    let report = |lane: &LaneRecord| {
+        let verdict = lane.judge(record.skips);
+        let kept = keep(&folder, &lane.name, &verdict)?;
+        let report = LaneReport::new(lane, verdict, kept);
+        print(&report.render(&setting));
+        Ok(report)
+    };
+    let lanes = record.lanes.iter().map(report).collect::<io::Result<Vec<_>>>()?;
+    conclude(&Judged::new(&record, setting, lanes), &args.reports)
+}
+
+/// Says what the lanes amount to, and writes the reports that were asked for.
+fn conclude(judged: &Judged<'_>, files: &[ReportFile]) -> Result<Shown, Box<dyn Error>> {
+    let choice = judged.record.choice();
+    print(&judged.render_end());
+    for file in files {
+        file.write(judged)?;
+        print(&format!("wrote {}\n", file.path().display()));
+    }
+    Ok(if judged.summary.has_held(choice) { Shown::Same } else { Shown::NotSame })
 }
 
 /// Runs one lane once and prints its transcript.
@@ -124,7 +179,8 @@ struct Judge<'a> {
     skips: Skips,
     /// The lock to be written, if there is to be one.
     blessed: Option<Lock>,
-    summary: Summary,
+    /// What is finished, in the order in which it was.
+    lanes: Vec<(LaneRecord, LaneReport)>,
     progress: Progress,
 }
 
@@ -141,17 +197,39 @@ impl Observer for Judge<'_> {
             (None, Some(entry)) => Locked::Entry(entry),
             (None, None) => Locked::Absent,
         };
-        let (run_count, run_mean) = (tally.run_count(), tally.run_mean());
-        let verdict = tally.judge(seed, locked, self.skips);
+        let lane = LaneRecord { name, about: lane.about().to_owned(), seed, locked, tally };
+        let verdict = lane.judge(self.skips);
         if let (Some(lock), Verdict::Held { entry, .. }) = (&mut self.blessed, &verdict) {
-            lock.insert(&name, *entry);
+            lock.insert(&lane.name, *entry);
         }
-        let kept = keep(&self.keep, &name, &verdict)?;
-        self.summary.handle_verdict(&verdict);
-        let report = LaneReport { name, seed, verdict, run_count, run_mean, kept };
+        let kept = keep(&self.keep, &lane.name, &verdict)?;
+        let report = LaneReport::new(&lane, verdict, kept);
         self.progress.print(&report.render(&self.setting));
+        self.lanes.push((lane, report));
         Ok(())
     }
+}
+
+fn in_order_of_names(mut lanes: Vec<(LaneRecord, LaneReport)>) -> (Vec<LaneRecord>, Vec<LaneReport>) {
+    lanes.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
+    lanes.into_iter().unzip()
+}
+
+fn available_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn machine(plan: &Plan<'_>) -> Machine {
+    Machine {
+        name: machine_name(),
+        system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        cpu_count: plan.cpu_count,
+        job_count: plan.job_count,
+    }
+}
+
+fn machine_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Writes the new lock file, unless something is wrong: what is signed off must have held.

@@ -6,6 +6,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use samestep_replay_traits::Seed;
 
+use crate::process::WorkerCommand;
+use crate::report::ReportFile;
+use crate::shard::Shard;
+
 /// Runs determinism lanes many times and compares what they did.
 ///
 /// Each lane runs `--iterations` times, each time in a fresh process. The processes differ in all that must not
@@ -28,6 +32,8 @@ pub(crate) enum Command {
     Determinism(RunArgs),
     /// Run one lane once and print its transcript, and nothing else, to standard output
     Show(ShowArgs),
+    /// Join the JSON reports of all shards into one, and judge the whole
+    Merge(MergeArgs),
     /// Make one run (the runner starts itself with this)
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -54,6 +60,10 @@ pub(crate) struct RunArgs {
     /// Seconds after which a run counts as hung and is killed
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     pub(crate) timeout: Duration,
+    /// Start workers with this command, split at spaces, instead of this program: another build of the same lanes, if
+    /// need be in an emulator
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) worker: Option<WorkerCommand>,
     /// The lock file [default: determinism.lock, here or in the nearest folder above]
     #[arg(long, value_name = "PATH")]
     pub(crate) lock: Option<PathBuf>,
@@ -63,6 +73,12 @@ pub(crate) struct RunArgs {
     /// Where the transcripts of failed lanes are kept [default: target/determinism of the workspace]
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
+    /// Write a report: HTML, JSON, JUnit XML or text by the ending of its name (.html .json .xml .txt). May be repeated
+    #[arg(long = "report", value_name = "FILE")]
+    pub(crate) reports: Vec<ReportFile>,
+    /// Make the i-th of n parts of the iterations only, for one of n machines; `merge` joins their JSON reports
+    #[arg(long, value_name = "i/n", requires = "reports", conflicts_with_all = ["bless", "variations"])]
+    pub(crate) shard: Option<Shard>,
     /// List the lanes, a line each: the name, and what it does
     #[arg(long, conflicts_with_all = ["bless", "variations", "iterations"])]
     pub(crate) list: bool,
@@ -85,6 +101,20 @@ pub(crate) struct ShowArgs {
     /// The lock file [default: determinism.lock, here or in the nearest folder above]
     #[arg(long, value_name = "PATH")]
     pub(crate) lock: Option<PathBuf>,
+}
+
+/// What to join.
+#[derive(Debug, Args)]
+pub(crate) struct MergeArgs {
+    /// The JSON report of each shard, in any order
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Write a report on the whole, as `--report` of a check does. May be repeated
+    #[arg(long = "report", value_name = "FILE")]
+    pub(crate) reports: Vec<ReportFile>,
+    /// Where the transcripts of failed lanes are kept [default: target/determinism of the workspace]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
 }
 
 /// One run, as the parent asks for it.
@@ -114,6 +144,13 @@ Examples:
   --lane wal/roll --seed 7 --variation 0 --variation 23
                                      repeat a mismatch between iterations 0 and 23
   show wal/roll | less               see what a lane writes
+  --report out/report.html --report out/junit.xml
+                                     a page for people, and a file for the CI's viewer
+  --shard 2/4 --report shard-2.json  the second quarter of all iterations, on one of four machines
+  --worker 'qemu-aarch64 -L /usr/aarch64-linux-gnu target/aarch64-unknown-linux-gnu/release/lanes'
+                                     the same lanes, built for another machine and emulated
+  merge shard-*.json --report report.html
+                                     what the four have found together
 
 A canary is a lane that is nondeterministic on purpose; if its runs agree, the check itself is broken and fails.
 One is built in, canary/hash-order. It runs in every check, also if lanes are chosen with --lane; not with --variation.
@@ -146,6 +183,11 @@ mod tests {
             "--timeout 0",
             "--list --bless",
             "--seed x",
+            "--report report.pdf",
+            "--shard 2/4",
+            "--shard 5/4 --report a.json",
+            "--shard 1/4 --report a.json --bless",
+            "merge",
         ] {
             assert!(Cli::try_parse_from(format!("lanes {line}").split(' ')).is_err(), "{line}");
         }
@@ -154,6 +196,8 @@ mod tests {
             "show a/b --seed 3",
             "--bless --lane wal/",
             "determinism --lane a/b",
+            "--shard 2/4 --report a.json --report a.html",
+            "merge 1.json 2.json --report all.xml",
         ] {
             assert!(Cli::try_parse_from(format!("lanes {line}").split(' ')).is_ok(), "{line}");
         }

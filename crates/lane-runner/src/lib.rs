@@ -64,6 +64,7 @@
 
 #![forbid(unsafe_code)]
 
+mod as_text;
 mod canary;
 mod check;
 mod cli;
@@ -71,10 +72,13 @@ mod compare;
 mod drive;
 mod lock;
 mod lock_file;
+mod merge;
 mod process;
 mod progress;
+mod record;
 mod report;
 mod schedule;
+mod shard;
 mod suite;
 mod tally;
 mod variation;
@@ -121,6 +125,7 @@ fn dispatch(lanes: &[&dyn Lane], cli: &Cli) -> Result<Shown, Box<dyn Error>> {
         None => run(&cli.run),
         Some(Command::Determinism(args)) => run(args),
         Some(Command::Show(args)) => check::show(&suite, args),
+        Some(Command::Merge(args)) => check::merge(args),
         Some(Command::Worker(args)) => {
             worker::run(suite.find(&args.lane)?, args.seed, args.variation, &args.folder)?;
             Ok(Shown::Same)

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use samestep_replay_traits::{Digest, Seed, Transcript};
+use serde::{Deserialize, Serialize};
 
 /// What a lock file is called if nothing else is said.
 pub(crate) const LOCK_FILE_NAME: &str = "determinism.lock";
@@ -17,13 +18,16 @@ pub(crate) struct Lock {
 }
 
 /// What the transcript of one lane must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// The seed that gives it.
+    #[serde(with = "crate::as_text")]
     pub(crate) seed: Seed,
     /// Its number of lines.
+    #[serde(rename = "lines")]
     pub(crate) line_count: usize,
     /// Its digest.
+    #[serde(with = "crate::as_text")]
     pub(crate) digest: Digest,
 }
 

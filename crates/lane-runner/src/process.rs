@@ -7,6 +7,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,34 @@ use crate::worker::{OUTPUT_FILE, RunVerdict, SCRATCH_FOLDER, TRANSCRIPT_FILE, VE
 #[derive(Clone, Debug)]
 pub(crate) struct Spawner {
     program: PathBuf,
+    /// What the program is told that it is called; also the way to start another one by name.
     name: OsString,
+    /// What stands before the words that are for the worker.
+    first_args: Vec<String>,
     timeout: Duration,
     print: Print,
+}
+
+/// How to start workers that are not this very program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WorkerCommand {
+    program: String,
+    args: Vec<String>,
+}
+
+impl FromStr for WorkerCommand {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut words = text.split_whitespace().map(ToOwned::to_owned);
+        let program = words.next().ok_or("expected a program and its first arguments")?;
+        // Workers start in folders of their own, so a path that is meant from here is made whole.
+        let absolute = |word: String| match std::path::absolute(&word) {
+            Ok(path) if word.contains('/') && path.exists() => path.display().to_string(),
+            _ => word,
+        };
+        Ok(Self { program: absolute(program), args: words.map(absolute).collect() })
+    }
 }
 
 /// Where a worker prints to.
@@ -43,7 +69,15 @@ impl Spawner {
         // runs are runs of one program.
         let link = Path::new("/proc/self/exe");
         let program = if link.exists() { link.to_owned() } else { program };
-        Ok(Self { program, name, timeout, print })
+        Ok(Self { program, name, first_args: Vec::new(), timeout, print })
+    }
+
+    /// Workers that are another program, given with its first arguments: another build, or an emulator.
+    pub(crate) fn with_worker(mut self, worker: &WorkerCommand) -> Self {
+        self.program = PathBuf::from(&worker.program);
+        self.name = OsString::from(&worker.program);
+        self.first_args.clone_from(&worker.args);
+        self
     }
 
     /// Runs a lane once, in a fresh process and a fresh folder.
@@ -72,6 +106,7 @@ impl Spawner {
         };
         Command::new(&self.program)
             .arg0(&self.name)
+            .args(&self.first_args)
             .args(["worker", "--lane", lane])
             .args(["--seed", &seed.to_string()])
             .args(["--variation", &variation.number().to_string()])

@@ -1,8 +1,10 @@
 //! Collects the runs of one lane and judges them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use samestep_replay_traits::{Expectation, Seed};
+use samestep_replay_traits::{Digest, Expectation, Seed};
+use serde::{Deserialize, Serialize};
 
 use crate::compare::{Difference, first_difference};
 use crate::lock::Entry;
@@ -19,7 +21,7 @@ pub(crate) enum Outcome {
 }
 
 /// How a run failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunFailure {
     /// What happened, in one line.
     pub(crate) what: String,
@@ -28,16 +30,48 @@ pub(crate) struct RunFailure {
 }
 
 /// The runs of one lane so far.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally {
+    #[serde(with = "crate::as_text::expectation")]
     expectation: Expectation,
-    groups: Vec<Group>,
-    ungrouped_count: u32,
-    skipped: Option<(u32, String)>,
-    skipped_count: u32,
-    failed: Option<(u32, RunFailure)>,
-    run_count: u32,
-    busy: Duration,
+    runs: Vec<Run>,
+    /// Of the first [`TEXTS_MAX`] different transcripts, by the lowest variation that wrote each.
+    #[serde(rename = "transcripts", default)]
+    texts: Vec<Written>,
+}
+
+/// One run, without what it wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    #[serde(rename = "iteration")]
+    pub(crate) variation: u32,
+    pub(crate) time_ns: u64,
+    #[serde(flatten)]
+    pub(crate) end: End,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub(crate) enum End {
+    Wrote {
+        #[serde(with = "crate::as_text")]
+        digest: Digest,
+    },
+    Skipped {
+        reason: String,
+    },
+    Failed(RunFailure),
+}
+
+/// What some runs wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Written {
+    #[serde(rename = "iteration")]
+    variation: u32,
+    #[serde(with = "crate::as_text")]
+    digest: Digest,
+    text: String,
 }
 
 /// Runs that wrote the same.
@@ -53,100 +87,177 @@ pub(crate) struct Group {
 
 impl Tally {
     pub(crate) fn new(expectation: Expectation) -> Self {
-        Self {
-            expectation,
-            groups: Vec::new(),
-            ungrouped_count: 0,
-            skipped: None,
-            skipped_count: 0,
-            failed: None,
-            run_count: 0,
-            busy: Duration::ZERO,
-        }
+        Self { expectation, runs: Vec::new(), texts: Vec::new() }
     }
 
     /// Counts the run with this variation, which took `busy`. Runs may come in any order.
     pub(crate) fn handle_run(&mut self, variation: u32, outcome: Outcome, busy: Duration) {
-        self.run_count += 1;
-        self.busy += busy;
-        match outcome {
+        let end = match outcome {
             Outcome::Transcript(text) => self.handle_transcript(variation, text),
-            Outcome::Skipped { reason } => {
-                self.skipped_count += 1;
-                keep_lowest(&mut self.skipped, variation, reason);
-            }
-            Outcome::Failed(failure) => keep_lowest(&mut self.failed, variation, failure),
-        }
+            Outcome::Skipped { reason } => End::Skipped { reason },
+            Outcome::Failed(failure) => End::Failed(failure),
+        };
+        let time_ns = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
+        self.insert(Run { variation, time_ns, end });
     }
 
-    fn handle_transcript(&mut self, variation: u32, text: String) {
-        if let Some(group) = self.groups.iter_mut().find(|group| group.text == text) {
-            group.run_count += 1;
-            group.variation = group.variation.min(variation);
-        } else if self.groups.len() < GROUPS_MAX {
-            self.groups.push(Group { variation, run_count: 1, text });
-        } else {
-            self.ungrouped_count += 1;
+    /// Adds the runs of the same lane that were made elsewhere.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        for Written { variation, text, .. } in other.texts {
+            if let End::Failed(failure) = self.handle_transcript(variation, text) {
+                self.insert(Run { variation, time_ns: 0, end: End::Failed(failure) });
+            }
         }
+        other.runs.into_iter().for_each(|run| self.insert(run));
+    }
+
+    /// Forgets what was written, and keeps the digests.
+    pub(crate) fn drop_texts(&mut self) {
+        self.texts.clear();
+    }
+
+    fn insert(&mut self, run: Run) {
+        let at = self.runs.partition_point(|other| other.variation <= run.variation);
+        self.runs.insert(at, run);
+    }
+
+    /// Keeps the text if it is among the first different ones by variation, in whatever order they come.
+    fn handle_transcript(&mut self, variation: u32, text: String) -> End {
+        let digest = Entry::of(Seed::new(0), &text).digest;
+        if let Some(known) = self.texts.iter_mut().find(|known| known.digest == digest) {
+            if known.text != text {
+                let what =
+                    format!("wrote another transcript than iteration {}, with one digest", known.variation);
+                return End::Failed(RunFailure { what, output_tail: String::new() });
+            }
+            known.variation = known.variation.min(variation);
+        } else {
+            self.texts.push(Written { variation, digest, text });
+        }
+        self.texts.sort_by_key(|known| known.variation);
+        self.texts.truncate(TEXTS_MAX);
+        End::Wrote { digest }
     }
 
     /// Whether further runs are a waste: a process failed, which is bad enough, and may take long each time.
     pub(crate) fn is_settled(&self) -> bool {
-        self.failed.is_some()
+        self.runs.iter().any(|run| matches!(run.end, End::Failed(_)))
+    }
+
+    /// The runs, by their variations.
+    pub(crate) fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    pub(crate) fn expectation(&self) -> Expectation {
+        self.expectation
     }
 
     /// How many runs were counted.
     pub(crate) fn run_count(&self) -> u32 {
-        self.run_count
+        u32::try_from(self.runs.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How long all runs took, one after the other.
+    pub(crate) fn busy(&self) -> Duration {
+        self.runs.iter().map(|run| Duration::from_nanos(run.time_ns)).sum()
     }
 
     /// How long one run took in the mean.
     pub(crate) fn run_mean(&self) -> Duration {
-        self.busy / self.run_count.max(1)
+        self.busy() / self.run_count().max(1)
+    }
+
+    /// The digests of different transcripts, by the lowest variations that wrote them.
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        let mut digests = Vec::new();
+        for run in &self.runs {
+            if let End::Wrote { digest } = run.end
+                && !digests.contains(&digest)
+            {
+                digests.push(digest);
+            }
+        }
+        digests
+    }
+
+    /// Whether the texts are those that the runs wrote, as far as they are kept: for what was read from a file.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_written = |text: &Written| {
+            let end = End::Wrote { digest: text.digest };
+            Entry::of(Seed::new(0), &text.text).digest == text.digest
+                && self.runs.iter().find(|run| run.end == end).map(|run| run.variation)
+                    == Some(text.variation)
+        };
+        self.runs.is_sorted_by_key(|run| run.variation)
+            && self.texts.iter().map(|text| text.digest).eq(self.digests().into_iter().take(TEXTS_MAX))
+            && self.texts.iter().all(is_written)
     }
 
     /// Judges the runs, when all are in. `seed` is the one they had, `locked` what the lock file demands.
-    pub(crate) fn judge(mut self, seed: Seed, locked: Locked, skips: Skips) -> Verdict {
-        self.groups.sort_by_key(|group| group.variation);
-        if let Some((variation, failure)) = self.failed {
-            return Verdict::Failed(Finding::Run { variation, failure });
+    pub(crate) fn judge(&self, seed: Seed, locked: Locked, skips: Skips) -> Verdict {
+        let mut first_skip = None;
+        let mut skipped_count = 0;
+        for Run { variation, end, .. } in &self.runs {
+            match end {
+                End::Failed(failure) => {
+                    let (variation, failure) = (*variation, failure.clone());
+                    return Verdict::Failed(Finding::Run { variation, failure });
+                }
+                End::Skipped { reason } => {
+                    skipped_count += 1;
+                    first_skip.get_or_insert((*variation, reason.clone()));
+                }
+                End::Wrote { .. } => {}
+            }
         }
-        if let Some((variation, reason)) = self.skipped {
-            return match (self.groups.first(), skips) {
-                (Some(group), _) => Verdict::Failed(Finding::SkippedInSome {
+        let ran = self.runs.iter().find(|run| matches!(run.end, End::Wrote { .. }));
+        if let Some((variation, reason)) = first_skip {
+            return match (ran, skips) {
+                (Some(run), _) => Verdict::Failed(Finding::SkippedInSome {
                     variation,
                     reason,
-                    skipped_count: self.skipped_count,
-                    ran_variation: group.variation,
+                    skipped_count,
+                    ran_variation: run.variation,
                 }),
                 (None, Skips::Refused) => Verdict::Failed(Finding::SkipRefused { reason }),
                 (None, Skips::Allowed) => Verdict::Skipped { reason },
             };
         }
-        let group_count = self.groups.len();
-        let mut groups = self.groups.into_iter();
-        let Some(first) = groups.next() else {
-            return Verdict::Failed(Finding::NoRun);
-        };
-        match (self.expectation, groups.next()) {
-            (Expectation::Differ, Some(_)) => {
-                Verdict::Caught { transcript_count: group_count, is_at_least: self.ungrouped_count > 0 }
+        let digests = self.digests();
+        match (self.expectation, digests.len()) {
+            (_, 0) => Verdict::Failed(Finding::NoRun),
+            (Expectation::Differ, 1) => {
+                Verdict::Failed(Finding::CanaryAgreed { run_count: self.run_count() })
             }
-            (Expectation::Differ, None) => {
-                Verdict::Failed(Finding::CanaryAgreed { run_count: self.run_count })
-            }
-            (Expectation::Same, Some(second)) => {
-                let difference = first_difference(&first.text, &second.text).expect("groups differ");
-                let rest_count = groups.map(|group| group.run_count).sum::<u32>() + self.ungrouped_count;
-                Verdict::Failed(Finding::Diverged(Box::new(Divergence {
-                    first,
-                    second,
-                    difference,
-                    rest_count,
-                })))
-            }
-            (Expectation::Same, None) => judge_agreed(&first, seed, locked),
+            (Expectation::Differ, transcript_count) => Verdict::Caught { transcript_count },
+            (Expectation::Same, 1) => judge_agreed(&self.groups()[0], seed, locked),
+            (Expectation::Same, _) => Verdict::Failed(Finding::Diverged(Box::new(self.divergence()))),
         }
+    }
+
+    /// The different transcripts whose texts were kept, by the lowest variations that wrote them.
+    fn groups(&self) -> Vec<Group> {
+        let mut run_counts: BTreeMap<Digest, u32> = BTreeMap::new();
+        for run in &self.runs {
+            if let End::Wrote { digest } = run.end {
+                *run_counts.entry(digest).or_default() += 1;
+            }
+        }
+        let group = |Written { variation, digest, text }: &Written| {
+            let run_count = run_counts.get(digest).copied().unwrap_or_default();
+            Group { variation: *variation, run_count, text: text.clone() }
+        };
+        self.texts.iter().map(group).collect()
+    }
+
+    fn divergence(&self) -> Divergence {
+        let mut groups = self.groups().into_iter();
+        let pair = groups.next().zip(groups.next());
+        let (first, second) = pair.expect("the first two different transcripts are kept");
+        let difference = first_difference(&first.text, &second.text).expect("their digests differ");
+        let rest_count = self.run_count() - first.run_count - second.run_count;
+        Divergence { first, second, difference, rest_count }
     }
 }
 
@@ -168,14 +279,9 @@ fn judge_agreed(group: &Group, seed: Seed, locked: Locked) -> Verdict {
     Verdict::Held { entry: found, compared }
 }
 
-fn keep_lowest<T>(kept: &mut Option<(u32, T)>, variation: u32, value: T) {
-    if kept.as_ref().is_none_or(|(lowest, _)| variation < *lowest) {
-        *kept = Some((variation, value));
-    }
-}
-
 /// What the lock file says about a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Locked {
     /// Its transcript must be this one.
     Entry(Entry),
@@ -186,7 +292,8 @@ pub(crate) enum Locked {
 }
 
 /// Whether a lane that every run skips is all right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Skips {
     Allowed,
     Refused,
@@ -198,7 +305,7 @@ pub(crate) enum Verdict {
     /// All runs wrote the same, and what they must.
     Held { entry: Entry, compared: LockCheck },
     /// A canary, and its runs differ.
-    Caught { transcript_count: usize, is_at_least: bool },
+    Caught { transcript_count: usize },
     /// No run could be made on this machine.
     Skipped { reason: String },
     /// Something is wrong.
@@ -249,8 +356,8 @@ pub(crate) struct Divergence {
     pub(crate) rest_count: u32,
 }
 
-/// How many different transcripts of one lane are kept in memory. Two are shown; more only help to count.
-const GROUPS_MAX: usize = 8;
+/// How many different transcripts of one lane are kept. Two are shown; of the others the digests are enough.
+const TEXTS_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests;

@@ -1,211 +1,163 @@
-//! What reports say.
+//! The forms of the report, made from one record and read back.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use expect_test::{Expect, expect};
+use roxmltree::{Document, Node};
 use samestep_replay_traits::{Expectation, Seed};
 
-use super::{Choice, LaneReport, Setting, Summary, layout_note};
+use super::{Judged, LaneReport, Setting, html, json, junit, text};
 use crate::lock::Entry;
-use crate::tally::{Locked, Outcome, RunFailure, Skips, Tally, Verdict};
+use crate::record::{FORMAT, LaneRecord, Machine, Part, Record};
+use crate::shard::Shard;
+use crate::tally::{Locked, Outcome, RunFailure, Skips, Tally};
 
 const SEED: Seed = Seed::new(1);
 
-#[track_caller]
-fn check(runs: &[(u32, Outcome)], locked: Locked, expected: &Expect) {
-    let mut tally = Tally::new(Expectation::Same);
-    for (variation, outcome) in runs {
-        tally.handle_run(*variation, outcome.clone(), Duration::from_micros(1500));
+/// What a lane may write, and what each form must be able to carry.
+const NASTY: &str = "a<b>&\"quoted\"|]]>\ttab\r|\u{1b}[31m|\u{0}|\u{fffe}|caf\u{e9}";
+
+fn lane(name: &str, expectation: Expectation, locked: Locked, outcomes: Vec<Outcome>) -> LaneRecord {
+    let mut tally = Tally::new(expectation);
+    for (variation, outcome) in (0..).zip(outcomes) {
+        tally.handle_run(variation, outcome, Duration::from_millis(u64::from(variation) + 1));
     }
-    let (run_count, run_mean) = (tally.run_count(), tally.run_mean());
-    let verdict = tally.judge(SEED, locked, Skips::Refused);
-    let kept = vec![PathBuf::from("kept/one"), PathBuf::from("kept/two")];
-    let report = LaneReport { name: "a/b".into(), seed: SEED, verdict, run_count, run_mean, kept };
-    let setting = Setting {
-        command: "cargo xtask determinism".into(),
-        lock_path: "determinism.lock".into(),
-        cpu_count: 2,
-    };
-    expected.assert_eq(&report.render(&setting));
+    LaneRecord { name: name.to_owned(), about: format!("about {NASTY}"), seed: SEED, locked, tally }
 }
 
 fn wrote(text: &str) -> Outcome {
     Outcome::Transcript(text.to_owned())
 }
 
-#[test]
-fn held() {
-    check(
-        &[(0, wrote("a\n"))],
-        Locked::Entry(Entry::of(SEED, "a\n")),
-        &expect![[r#"
-        held     a/b  1 runs, 1.5 ms each, 1 lines, digest ea7daf8b8b8e0899adea399fbae36cb2
-    "#]],
-    );
-    check(
-        &[(0, wrote("a\n"))],
-        Locked::Entry(Entry::of(Seed::new(2), "a\n")),
-        &expect![[r#"
-        held     a/b  1 runs, 1.5 ms each, 1 lines, digest ea7daf8b8b8e0899adea399fbae36cb2; NOT compared with the lock file: seed 1 here, 2 there
-    "#]],
-    );
+fn record() -> Record {
+    let held = Locked::Entry(Entry::of(SEED, "a\n"));
+    let failure = RunFailure { what: NASTY.into(), output_tail: NASTY.into() };
+    let skipped = || Outcome::Skipped { reason: NASTY.into() };
+    let (same, differ) = (Expectation::Same, Expectation::Differ);
+    let lanes = vec![
+        lane("canary/any", differ, Locked::Absent, vec![wrote("1\n"), wrote("2\n")]),
+        lane("one/diverged", same, held, vec![wrote("a\n"), wrote(&format!("a\n{NASTY}\n"))]),
+        lane("one/failed", same, held, vec![wrote("a\n"), Outcome::Failed(failure)]),
+        lane("one/held", same, held, vec![wrote("a\n"), wrote("a\n")]),
+        lane("two/other", same, held, vec![wrote("b\n"), wrote("b\n")]),
+        lane("two/skipped", same, held, vec![skipped(), skipped()]),
+    ];
+    let machine = Machine { name: NASTY.into(), system: "linux".into(), cpu_count: 2, job_count: 2 };
+    let part = Part {
+        machine,
+        command: "cargo xtask determinism".into(),
+        lock_path: "determinism.lock".into(),
+        first: 0,
+        end: 2,
+        wall_ns: 5_000_000,
+    };
+    let format = FORMAT.to_owned();
+    Record {
+        format,
+        iterations: 2,
+        repeated: Vec::new(),
+        shard: None,
+        skips: Skips::Allowed,
+        parts: vec![part],
+        lanes,
+    }
+}
+
+fn with_judged<T>(record: &Record, render: impl FnOnce(&Judged<'_>) -> T) -> T {
+    let lanes = record.lanes.iter();
+    let lanes = lanes.map(|lane| LaneReport::new(lane, lane.judge(record.skips), Vec::new())).collect();
+    render(&Judged::new(record, Setting::new(&record.parts), lanes))
 }
 
 #[test]
-fn diverged() {
-    let runs = [(0, wrote("a\nb\nc\n")), (1, wrote("a\nb\nc\n")), (2, wrote("a\nx\nc\n"))];
-    check(
-        &runs,
-        Locked::Blessing,
-        &expect![[r#"
-        FAILED   a/b  two runs wrote different transcripts
-          seed 1, 3 runs, 1.5 ms each
-          2 runs wrote what iteration 0 did, 1 what iteration 2 did, 0 something else
-          the first line that differs is line 2:
-          iteration 0
-                  1 | a
-            >     2 | b
-                  3 | c
-          iteration 2
-                  1 | a
-            >     2 | x
-                  3 | c
-          what differed around them (iteration 0 / iteration 2)
-            time zone (TZ): UTC / AoE12
-            locale (LANG, LC_ALL): C / de_DE.UTF-8
-            heap fill (MALLOC_PERTURB_): 0 / 85
-            heap blocks before the lane: 254 / 868
-            thread counts (RAYON_NUM_THREADS, ..): 4 / 3
-            extra environment: 0 variables, 0 bytes / 2 variables, 899 bytes
-            depth of the current directory: 1 / 3
-            and in any two processes: hash seeds, addresses, process ids, folder names, wall time
-          repeat: cargo xtask determinism --lane a/b --seed 1 --variation 0 --variation 2
-          kept:   kept/one
-                  kept/two
-    "#]],
-    );
+fn junit_reads_back() {
+    let xml = with_judged(&record(), junit::render);
+    let document = Document::parse(&xml).unwrap_or_else(|error| panic!("{error}\n{xml}"));
+    let numbers = |node: Node<'_, '_>| {
+        ["tests", "failures", "errors", "skipped"]
+            .map(|key| node.attribute(key).unwrap().parse::<u32>().unwrap())
+    };
+    let root = document.root_element();
+    assert_eq!((root.tag_name().name(), numbers(root)), ("testsuites", [6, 3, 0, 1]));
+    let suites: Vec<_> = root.children().filter(Node::is_element).collect();
+    let named: Vec<_> =
+        suites.iter().map(|suite| (suite.attribute("name").unwrap(), numbers(*suite))).collect();
+    assert_eq!(named, [("canary", [1, 0, 0, 0]), ("one", [3, 2, 0, 0]), ("two", [2, 1, 0, 1])]);
+
+    let cases: Vec<_> = root.descendants().filter(|node| node.has_tag_name("testcase")).collect();
+    let told = |case: &Node<'_, '_>| {
+        let child = case.children().find(Node::is_element).unwrap();
+        let name = format!("{}/{}", case.attribute("classname").unwrap(), case.attribute("name").unwrap());
+        (name, child.tag_name().name().to_owned())
+    };
+    let told: Vec<_> = cases.iter().map(told).collect();
+    let expected = [
+        ("canary/any", "system-out"),
+        ("one/diverged", "failure"),
+        ("one/failed", "failure"),
+        ("one/held", "system-out"),
+        ("two/other", "failure"),
+        ("two/skipped", "skipped"),
+    ];
+    assert_eq!(told, expected.map(|(name, tag)| (name.to_owned(), tag.to_owned())));
+    let diverged = cases[1].children().find(Node::is_element).unwrap();
+    assert_eq!(diverged.attribute("message"), Some("two runs wrote different transcripts"));
+    let body = diverged.text().unwrap();
+    assert!(body.contains("    >     2 | a<b>&\"quoted\"|]]>") && body.contains("caf\u{e9}"), "{body}");
+    assert_eq!(cases[3].attribute("time"), Some("0.003"));
 }
 
 #[test]
-fn not_as_locked() {
-    check(
-        &[(0, wrote("a\n"))],
-        Locked::Entry(Entry::of(SEED, "b\nc\n")),
-        &expect![[r#"
-        FAILED   a/b  the transcript is not the one in the lock file
-          seed 1, 1 runs, 1.5 ms each
-          locked  seed 1, 2 lines, digest ef95ab4c2bc5280afecbb4b8e2314b55
-          found   seed 1, 1 lines, digest ea7daf8b8b8e0899adea399fbae36cb2
-          The runs agree with each other, so this is no flake: the lane does something else
-          than when determinism.lock was signed off.
-          if that is meant: cargo xtask determinism --lane a/b --bless
-          kept:   kept/one
-                  kept/two
-    "#]],
-    );
+fn json_reads_back_with_the_transcripts_of_failed_lanes() {
+    let record = record();
+    let text = with_judged(&record, json::render);
+    let read: Record = serde_json::from_str(&text).unwrap();
+    let mut expected = record.clone();
+    for lane in [0, 3, 5] {
+        expected.lanes[lane].tally.drop_texts();
+    }
+    assert_eq!(read, expected);
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let verdicts: Vec<_> = (0..6).map(|at| value["lanes"][at]["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["caught", "failed", "failed", "held", "failed", "skipped"]);
+    assert_eq!(value["summary"]["failed"], 3);
+    assert_eq!(value["lanes"][3]["found"]["digest"], "ea7daf8b8b8e0899adea399fbae36cb2");
+}
+
+/// A shard cannot know what the others wrote, so it keeps what it wrote itself.
+#[test]
+fn json_of_a_shard_has_all_transcripts() {
+    let mut record = record();
+    record.shard = Some("1/2".parse::<Shard>().unwrap());
+    let read: Record = serde_json::from_str(&with_judged(&record, json::render)).unwrap();
+    assert_eq!(read, record);
 }
 
 #[test]
-fn not_locked() {
-    check(
-        &[(0, wrote("a\n"))],
-        Locked::Absent,
-        &expect![[r#"
-        FAILED   a/b  the lock file has no line for it
-          seed 1, 1 runs, 1.5 ms each
-          found   seed 1, 1 lines, digest ea7daf8b8b8e0899adea399fbae36cb2
-          to add it to determinism.lock: cargo xtask determinism --lane a/b --bless
-          kept:   kept/one
-                  kept/two
-    "#]],
-    );
+fn the_page_needs_nothing_else() {
+    let page = with_judged(&record(), html::render);
+    for outside in ["http:", "https:", "src=", "url(", "@import", "fetch("] {
+        assert!(!page.contains(outside), "{outside} in\n{page}");
+    }
+    let nasty = "a&lt;b&gt;&amp;&quot;quoted&quot;|]]&gt;\\ttab\\r|\\u{1b}[31m|\\0|";
+    assert!(page.contains(&format!("<mark>{nasty}")), "{page}");
+    assert!(page.contains("<h1 class=\"bad\">Not the same: 3 of 6 lanes failed</h1>"), "{page}");
+    let control = page.chars().find(|character| character.is_control() && *character != '\n');
+    assert_eq!(control, None);
 }
 
 #[test]
-fn failed() {
-    let failure = RunFailure { what: "exited with 101 (a panic)".into(), output_tail: "one\ntwo".into() };
-    check(
-        &[(3, Outcome::Failed(failure))],
-        Locked::Absent,
-        &expect![[r#"
-        FAILED   a/b  iteration 3 exited with 101 (a panic)
-          seed 1, 1 runs, 1.5 ms each
-          the end of what it printed:
-            | one
-            | two
-          repeat: cargo xtask determinism --lane a/b --seed 1 --variation 3
-          kept:   kept/one
-                  kept/two
-    "#]],
-    );
-}
-
-#[test]
-fn skipped() {
-    let skip = || Outcome::Skipped { reason: "no ring".into() };
-    check(
-        &[(0, skip()), (1, skip())],
-        Locked::Absent,
-        &expect![[r#"
-        FAILED   a/b  skipped where SAMESTEP_REQUIRE=all forbids it: no ring
-          seed 1, 2 runs, 1.5 ms each
-          kept:   kept/one
-                  kept/two
-    "#]],
-    );
-    check(
-        &[(0, wrote("a\n")), (1, skip())],
-        Locked::Absent,
-        &expect![[r#"
-        FAILED   a/b  1 runs were skipped (the first is iteration 1) and others not (iteration 0)
-          seed 1, 2 runs, 1.5 ms each
-          reason given: no ring
-          what differed around them (iteration 0 / iteration 1)
-            time zone (TZ): UTC / Asia/Kathmandu
-            locale (LANG, LC_ALL): C / en_US.UTF-8
-            heap fill (MALLOC_PERTURB_): 0 / 255
-            heap blocks before the lane: 254 / 121
-            CPUs: 2 of 2, from number 0 / 1 of 2, from number 1
-            thread counts (RAYON_NUM_THREADS, ..): 4 / 1
-            extra environment: 0 variables, 0 bytes / 1 variables, 529 bytes
-            depth of the current directory: 1 / 2
-            and in any two processes: hash seeds, addresses, process ids, folder names, wall time
-          repeat: cargo xtask determinism --lane a/b --seed 1 --variation 0 --variation 1
-          kept:   kept/one
-                  kept/two
-    "#]],
-    );
-}
-
-#[test]
-fn a_summary_demands_a_canary_of_every_check() {
-    let mut summary = Summary { held: 1, ..Summary::default() };
-    assert!(!summary.has_held(Choice::Check));
-    assert!(summary.has_held(Choice::Repeat));
-    summary.handle_verdict(&Verdict::Caught { transcript_count: 2, is_at_least: false });
-    assert!(summary.has_held(Choice::Check));
-    expect![[r#"
-        same: 1 held, 0 failed, 0 skipped, 1 canaries caught, in 1.2 s
+fn the_text_says_where_the_time_went() {
+    let text = with_judged(&record(), text::render);
+    let end = &text[text.find("where the time went").unwrap()..];
+    expect_test::expect![[r#"
+        where the time went: 0.0 s of runs, 2 side by side
+               0.0 s   17 %  two/skipped
+               0.0 s   17 %  two/other
+               0.0 s   17 %  one/held
+               0.0 s   17 %  one/failed
+               0.0 s   17 %  one/diverged
+               0.0 s   17 %  canary/any
+        NOT THE SAME: 1 held, 3 failed, 1 skipped, 1 canaries caught, in 0.0 s
     "#]]
-    .assert_eq(&summary.render(Choice::Check, Duration::from_millis(1234)));
-    summary.handle_verdict(&Verdict::Skipped { reason: String::new() });
-    assert!(summary.has_held(Choice::Check));
-    summary.failed = 1;
-    assert!(!summary.has_held(Choice::Check) && !summary.has_held(Choice::Repeat));
-    let summary = Summary { failed: 1, not_compared: 2, ..Summary::default() };
-    expect![[r#"
-        NOT THE SAME: 0 held, 1 failed, 0 skipped, 0 canaries caught, in 1.2 s
-        note: 2 lanes were not compared with the lock file
-        note: no canary was caught, so nothing shows that a difference would be noticed
-    "#]]
-    .assert_eq(&summary.render(Choice::Repeat, Duration::from_millis(1234)));
-}
-
-#[test]
-fn layouts_that_do_not_differ_are_noted() {
-    assert_eq!(layout_note(Some("2\n"), Some("00000000\n")), None);
-    assert_eq!(layout_note(None, None), None);
-    assert!(layout_note(Some("0\n"), None).is_some_and(|note| note.contains("randomize_va_space")));
-    assert!(layout_note(Some("2\n"), Some("00040000\n")).is_some_and(|note| note.contains("ADDR_NO")));
+    .assert_eq(end);
 }

@@ -35,9 +35,20 @@ impl Workspace {
     /// Runs the fixture with further environment variables.
     #[track_caller]
     pub(crate) fn run_with(&self, line: &str, environment: &[(&str, &str)]) -> Ran {
+        self.run_all(line.split_whitespace(), environment)
+    }
+
+    /// Runs the fixture with arguments that may have spaces in them.
+    #[track_caller]
+    pub(crate) fn run_words(&self, words: &[&str]) -> Ran {
+        self.run_all(words.iter().copied(), &[])
+    }
+
+    #[track_caller]
+    fn run_all<'a>(&self, words: impl Iterator<Item = &'a str>, environment: &[(&str, &str)]) -> Ran {
         let program = fixture();
         let output = Command::new(&program)
-            .args(line.split_whitespace())
+            .args(words)
             .env_remove("SAMESTEP_REQUIRE")
             .env("SAMESTEP_COMMAND", "lanes")
             .envs(environment.iter().copied())
@@ -80,7 +91,7 @@ impl std::fmt::Display for Ran {
 }
 
 /// Examples have no variable that names them, but they stand beside the folder of the tests.
-fn fixture() -> PathBuf {
+pub(crate) fn fixture() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).expect("tests stand in target/<profile>/deps");
     profile.join("examples/lane-runner-fixture")

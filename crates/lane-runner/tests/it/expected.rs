@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::command::Workspace;
+use crate::command::{Workspace, fixture};
 
 const TAME: &[(&str, &str)] = &[("SAMESTEP_FIXTURE", "tame")];
 
@@ -162,6 +162,22 @@ fn suites_that_make_no_sense_are_refused() {
 fn help_teaches_and_hides_the_worker() {
     let ran = Workspace::new().run("--help");
     ran.check(0, &["Examples:", "Exit codes: 0", "SAMESTEP_REQUIRE", "--variation <K>", "show"]);
-    assert!(!ran.stdout.contains("worker"), "{ran}");
+    assert!(!ran.stdout.contains("\n  worker"), "{ran}");
     Workspace::new().run("--iterations many").check(2, &[]);
+}
+
+/// Another program makes the runs: what it writes is compared, and what it lacks is no success.
+#[test]
+fn workers_may_be_another_program() {
+    let workspace = Workspace::new();
+    workspace.run("--lane control/ --bless --iterations 2").check(0, &[]);
+    let line =
+        |worker: &str| workspace.run_words(&["--lane", "control/", "--iterations", "2", "--worker", worker]);
+    let program = fixture().display().to_string();
+    line(&program).check(0, &["held     control/holds"]);
+    line(&format!("env SAMESTEP_FIXTURE=tame {program}")).check(0, &["held     control/holds"]);
+    line(&format!("env SAMESTEP_FIXTURE=tame-but-other {program}"))
+        .check(1, &["FAILED   control/holds  the transcript is not the one in the lock file"]);
+    line("false").check(1, &["FAILED   control/holds  iteration ", "exited with 1"]);
+    line(" ").check(2, &[]);
 }

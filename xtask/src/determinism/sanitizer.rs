@@ -1,0 +1,144 @@
+//! The lanes under a sanitizer of a nightly compiler: races, and memory that is not theirs.
+//!
+//! Bugs are planted here, too, and looked for first: a sanitizer that does not find them would be green for ever.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::determinism::{COMMAND_KEY, PACKAGE, Scope, chooses, with_iterations};
+use crate::workspace::{exit_code, root, status};
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sanitizer {
+    /// Two threads that use one place, one of them writing, with nothing between them.
+    Thread,
+    /// Memory that is used after it was freed, or past its end.
+    Address,
+}
+
+impl Sanitizer {
+    /// Builds the lanes, sees that the planted bug is found, and runs the lanes: those with real threads first.
+    pub(super) fn run(self, scope: Scope, args: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
+        let target = nightly_host().ok_or_else(|| {
+            format!(
+                "{} needs a nightly compiler: `rustup toolchain install nightly --profile minimal`",
+                self.flag()
+            )
+        })?;
+        let folder = root().join("target").join(format!("sanitizer-{}", self.name()));
+        eprintln!("building the lanes and the planted bugs (nightly, {} sanitizer)", self.name());
+        // In one go, so that the packages that both need are built once.
+        let built = status(self.cargo(&target, &folder).args(["build", "--quiet"]).args(TARGETS))?;
+        if !built.success() {
+            return Ok(exit_code(built));
+        }
+        let programs = folder.join(&target).join("debug");
+        self.check_planted(&programs.join("examples/lane-runner-fixture"))?;
+
+        let lanes = programs.join(PACKAGE);
+        if chooses(args) {
+            return self.run_lanes(&lanes, &[], &with_iterations(args, ITERATIONS));
+        }
+        let threaded = self.run_lanes(&lanes, THREADED, &with_iterations(args, THREADED_ITERATIONS))?;
+        if scope == Scope::Short || threaded != ExitCode::SUCCESS {
+            return Ok(threaded);
+        }
+        self.run_lanes(&lanes, &[], &with_iterations(args, ITERATIONS))
+    }
+
+    fn cargo(self, target: &str, folder: &Path) -> Command {
+        let mut command = Command::new("rustup");
+        command.args(["run", "nightly", "cargo"]);
+        // The standard library of the toolchain was not built with the sanitizer. What it does to memory by way of
+        // system calls and of code that is inlined is seen all the same; the compiler wants to be told that we know.
+        let flags = format!("-Zsanitizer={} -Cunsafe-allow-abi-mismatch=sanitizer", self.name());
+        command.env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", folder).env("CARGO_BUILD_TARGET", target);
+        command
+    }
+
+    /// Demands that the planted bug is found, and said to be what it is.
+    fn check_planted(self, fixture: &Path) -> Result<(), Box<dyn Error>> {
+        let (lane, report) = self.planted();
+        let mut command = Command::new(fixture);
+        // Without a lock file its lanes cannot hold, but that is not what they are to fail for.
+        command.args(["--lane", lane, "--iterations", "2", "--lock", "/dev/null"]);
+        let output = self.quiet(&mut command).stderr(Stdio::inherit()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if text.contains(report) {
+            println!("caught   {lane}  {report}, as it must");
+            return Ok(());
+        }
+        Err(format!("{lane} was not caught, so nothing shows that {} finds anything:\n{text}", self.flag())
+            .into())
+    }
+
+    fn run_lanes(
+        self,
+        program: &Path,
+        lanes: &[&str],
+        args: &[OsString],
+    ) -> Result<ExitCode, Box<dyn Error>> {
+        let chosen = lanes.iter().flat_map(|lane| ["--lane", lane]);
+        let mut command = Command::new(program);
+        command.args(chosen).args(args);
+        // Subcommands know no time limit, and `show` has its own.
+        if args.first().is_none_or(|arg| arg.to_string_lossy().starts_with('-')) {
+            command.args(["--timeout", "600"]);
+        }
+        let said = format!("cargo xtask determinism {}", self.flag());
+        Ok(exit_code(status(self.quiet(&mut command).env(COMMAND_KEY, said))?))
+    }
+
+    /// Ends a process at the first finding, and finds no leaks: the runner leaks on purpose, to stir the heap.
+    fn quiet(self, command: &mut Command) -> &mut Command {
+        match self {
+            Self::Thread => command.env("TSAN_OPTIONS", "halt_on_error=1"),
+            Self::Address => command.env("ASAN_OPTIONS", "detect_leaks=0"),
+        }
+    }
+
+    /// A lane with a bug, and what must be said of it.
+    fn planted(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Thread => ("planted/race", "ThreadSanitizer: data race"),
+            Self::Address => ("planted/use-after-free", "AddressSanitizer: heap-use-after-free"),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Thread => "thread",
+            Self::Address => "address",
+        }
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Thread => "--race",
+            Self::Address => "--asan",
+        }
+    }
+}
+
+/// What the nightly compiler builds for if nothing is said, or `None` if there is no such compiler.
+fn nightly_host() -> Option<String> {
+    let output = Command::new("rustup").args(["run", "nightly", "rustc", "-vV"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("host: ")).map(ToOwned::to_owned)
+}
+
+const TARGETS: &[&str] = &[
+    "--package=samestep-lanes",
+    "--bin=samestep-lanes",
+    "--package=samestep-lane-runner",
+    "--example=lane-runner-fixture",
+];
+
+/// Lanes with threads of their own: what `--race=short` runs, and what a whole run begins with.
+const THREADED: &[&str] = &["wal/writers-64", "wal/faces", "wal/process-death", "lmdb/ipc"];
+const THREADED_ITERATIONS: &str = "6";
+/// A sanitizer slows a lane down tenfold, and what it finds it finds in one run.
+const ITERATIONS: &str = "2";
