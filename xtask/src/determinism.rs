@@ -7,17 +7,42 @@ use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use crate::bisect::{self, BisectArgs};
 use crate::determinism::builds::run_builds;
 use crate::determinism::sanitizer::Sanitizer;
 use crate::workspace::{cargo, exit_code, status};
 
 /// Runs the lanes with `args`, in the caller's folder, and gives their exit code.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
+    if args.first().is_some_and(|arg| arg == "bisect") {
+        // It builds the lanes of other commits, so it is not theirs.
+        return bisect::run(&Bisect::parse_from(args).args);
+    }
     match Mode::split(args) {
         (Mode::Default, args) => run_default(&args),
         (Mode::Sanitized(sanitizer, scope), args) => sanitizer.run(scope, &args),
         (Mode::Builds, args) => run_builds(&args),
     }
+}
+
+/// Draws seeds with the lanes' `soak`.
+pub(crate) fn soak(args: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
+    let mut words = vec![OsString::from("soak")];
+    words.extend_from_slice(args);
+    run_default(&words)
+}
+
+/// The words behind `cargo xtask determinism bisect`.
+#[derive(Debug, Parser)]
+#[command(
+    bin_name = "cargo xtask determinism bisect",
+    about = "Find the commit at which a lane's transcript changed"
+)]
+struct Bisect {
+    #[command(flatten)]
+    args: BisectArgs,
 }
 
 fn run_default(args: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {

@@ -79,6 +79,7 @@ mod record;
 mod report;
 mod schedule;
 mod shard;
+mod soak;
 mod suite;
 mod tally;
 mod variation;
@@ -126,6 +127,7 @@ fn dispatch(lanes: &[&dyn Lane], cli: &Cli) -> Result<Shown, Box<dyn Error>> {
         Some(Command::Determinism(args)) => run(args),
         Some(Command::Show(args)) => check::show(&suite, args),
         Some(Command::Merge(args)) => check::merge(args),
+        Some(Command::Soak(args)) => soak::soak(&suite, args),
         Some(Command::Worker(args)) => {
             worker::run(suite.find(&args.lane)?, args.seed, args.variation, &args.folder)?;
             Ok(Shown::Same)
