@@ -46,6 +46,9 @@ struct Bisect {
 }
 
 fn run_default(args: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{OURS}\nAll other words are for the lanes, which say:\n");
+    }
     // Not on standard output: that belongs to the lanes, whose transcripts are piped elsewhere.
     eprintln!("building the lanes (release)");
     let built = status(cargo().args(["build", "--release", "--package", PACKAGE]))?;
@@ -115,6 +118,15 @@ fn with_iterations(args: &[OsString], iterations: &str) -> Vec<OsString> {
     }
     args
 }
+
+/// What `--help` of the lanes cannot know.
+const OURS: &str = "\
+cargo xtask determinism builds the lanes and runs them. Words of its own:
+  --race, --race=short    under ThreadSanitizer, on nightly with rust-src: all lanes, or those with threads
+  --asan, --asan=short    under AddressSanitizer, on nightly
+  --builds                debug, release, two other settings and aarch64 in an emulator, against one lock file
+  bisect --good REV --lane NAME
+                          the commit at which a transcript changed";
 
 const PACKAGE: &str = "samestep-lanes";
 /// What the lanes print as the command that repeats a run.
