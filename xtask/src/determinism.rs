@@ -7,12 +7,19 @@ use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use crate::bisect::{self, BisectArgs};
 use crate::determinism::builds::run_builds;
 use crate::determinism::sanitizer::Sanitizer;
 use crate::workspace::{cargo, exit_code, status};
 
 /// Runs the lanes with `args`, in the caller's folder, and gives their exit code.
 pub(crate) fn run(args: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
+    if args.first().is_some_and(|arg| arg == "bisect") {
+        // It builds the lanes of other commits, so it is not theirs.
+        return bisect::run(&Bisect::parse_from(args).args);
+    }
     match Mode::split(args) {
         (Mode::Default, args) => run_default(&args),
         (Mode::Sanitized(sanitizer, scope), args) => sanitizer.run(scope, &args),
@@ -20,7 +27,28 @@ pub(crate) fn run(args: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
+/// Draws seeds with the lanes' `soak`.
+pub(crate) fn soak(args: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
+    let mut words = vec![OsString::from("soak")];
+    words.extend_from_slice(args);
+    run_default(&words)
+}
+
+/// The words behind `cargo xtask determinism bisect`.
+#[derive(Debug, Parser)]
+#[command(
+    bin_name = "cargo xtask determinism bisect",
+    about = "Find the commit at which a lane's transcript changed"
+)]
+struct Bisect {
+    #[command(flatten)]
+    args: BisectArgs,
+}
+
 fn run_default(args: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{OURS}\nAll other words are for the lanes, which say:\n");
+    }
     // Not on standard output: that belongs to the lanes, whose transcripts are piped elsewhere.
     eprintln!("building the lanes (release)");
     let built = status(cargo().args(["build", "--release", "--package", PACKAGE]))?;
@@ -90,6 +118,15 @@ fn with_iterations(args: &[OsString], iterations: &str) -> Vec<OsString> {
     }
     args
 }
+
+/// What `--help` of the lanes cannot know.
+const OURS: &str = "\
+cargo xtask determinism builds the lanes and runs them. Words of its own:
+  --race, --race=short    under ThreadSanitizer, on nightly with rust-src: all lanes, or those with threads
+  --asan, --asan=short    under AddressSanitizer, on nightly
+  --builds                debug, release, two other settings and aarch64 in an emulator, against one lock file
+  bisect --good REV --lane NAME
+                          the commit at which a transcript changed";
 
 const PACKAGE: &str = "samestep-lanes";
 /// What the lanes print as the command that repeats a run.

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bisect;
 mod ci;
 mod determinism;
 mod feature_sets;
@@ -28,9 +29,15 @@ struct Cli {
 enum Chore {
     /// Build the determinism lanes in release mode and run them; all arguments are theirs, `--help` too, but for
     /// `--race` and `--asan` (under a sanitizer, on nightly; `--race=short` for the lanes with threads only) and
-    /// `--builds` (debug, release and others, against one lock file)
+    /// `--builds` (debug, release and others, against one lock file), and `bisect --good REV --lane NAME`
     #[command(disable_help_flag = true)]
     Determinism {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Draw new seeds for the lanes that do something else with each; all arguments are theirs, like `--for 2h`
+    #[command(disable_help_flag = true)]
+    Soak {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
@@ -45,6 +52,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Determinism { args } => determinism::run(&args),
+        Chore::Soak { args } => determinism::soak(&args),
         Chore::Tidy => tidy::run(),
         Chore::Ci => ci::run(),
         Chore::FeatureSets => feature_sets::run(),

@@ -66,7 +66,7 @@ pub(crate) fn check(suite: &Suite<'_>, args: &RunArgs) -> Result<Shown, Box<dyn 
 
     print_notes(&lock_file, suite, args);
     let part = Part {
-        machine: machine(&plan),
+        machine: machine_of(plan.cpu_count, plan.job_count),
         command: command(),
         lock_path: lock_file.path().to_owned(),
         first: iterations.start,
@@ -215,21 +215,21 @@ fn in_order_of_names(mut lanes: Vec<(LaneRecord, LaneReport)>) -> (Vec<LaneRecor
     lanes.into_iter().unzip()
 }
 
-fn available_jobs() -> usize {
+/// As many workers as there are CPUs.
+pub(crate) fn available_jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn machine(plan: &Plan<'_>) -> Machine {
-    Machine {
-        name: machine_name(),
-        system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        cpu_count: plan.cpu_count,
-        job_count: plan.job_count,
-    }
+/// This machine.
+pub(crate) fn machine_of(cpu_count: usize, job_count: usize) -> Machine {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+    Machine { name, system, cpu_count, job_count }
 }
 
-fn machine_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+/// The current folder.
+pub(crate) fn here() -> io::Result<PathBuf> {
+    std::env::current_dir()
 }
 
 /// Writes the new lock file, unless something is wrong: what is signed off must have held.
@@ -303,12 +303,13 @@ fn seed_of(asked: Option<Seed>, lock_file: &LockFile, lane: &str) -> Seed {
 }
 
 /// The command that runs these lanes, as somebody would type it.
-fn command() -> String {
+pub(crate) fn command() -> String {
     let program = || std::env::args().next().unwrap_or_else(|| "lanes".to_owned());
     std::env::var("SAMESTEP_COMMAND").unwrap_or_else(|_| program())
 }
 
-fn required_skips() -> Result<Skips, UnknownRequire> {
+/// What the environment says about lanes that cannot run here.
+pub(crate) fn required_skips() -> Result<Skips, UnknownRequire> {
     match std::env::var("SAMESTEP_REQUIRE").unwrap_or_default().as_str() {
         "" => Ok(Skips::Allowed),
         "all" => Ok(Skips::Refused),
@@ -319,7 +320,7 @@ fn required_skips() -> Result<Skips, UnknownRequire> {
 /// `SAMESTEP_REQUIRE` has a value that says nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("SAMESTEP_REQUIRE is {0:?}: expected `all`, or nothing")]
-struct UnknownRequire(String);
+pub(crate) struct UnknownRequire(String);
 
 const SEED_DEFAULT: Seed = Seed::new(1);
 const KEEP_FOLDER: &str = "target/determinism";

@@ -9,6 +9,7 @@ use samestep_replay_traits::Seed;
 use crate::process::WorkerCommand;
 use crate::report::ReportFile;
 use crate::shard::Shard;
+use crate::soak::SoakArgs;
 
 /// Runs determinism lanes many times and compares what they did.
 ///
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Join the JSON reports of all shards into one, and judge the whole
     Merge(MergeArgs),
+    /// Draw new seeds for lanes that do something else with each, and save those that fail
+    Soak(SoakArgs),
     /// Make one run (the runner starts itself with this)
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -130,7 +133,8 @@ pub(crate) struct WorkerArgs {
     pub(crate) folder: PathBuf,
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+/// A number of seconds, which may have a fraction.
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     if duration.is_zero() { Err("no run ends in no time".to_owned()) } else { Ok(duration) }
@@ -149,6 +153,7 @@ Examples:
   --shard 2/4 --report shard-2.json  the second quarter of all iterations, on one of four machines
   --worker 'qemu-aarch64 -L /usr/aarch64-linux-gnu target/aarch64-unknown-linux-gnu/release/lanes'
                                      the same lanes, built for another machine and emulated
+  soak --for 2h                      ever new seeds; what fails is saved in determinism.seeds
   merge shard-*.json --report report.html
                                      what the four have found together
 

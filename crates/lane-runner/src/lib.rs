@@ -49,6 +49,14 @@
 //! runs in every check, also of chosen lanes; only `--variation`, which repeats single iterations to look into a
 //! mismatch, goes without.
 //!
+//! # What comes of it
+//!
+//! A line a lane, with all that is known of a failure; where the time went; an exit code. `--report` writes the same as
+//! a page, as JUnit XML, as JSON or as text. `--shard i/n` makes a part of the iterations on one of n machines, and
+//! `merge` says of all parts what the whole would have said. `soak` draws new seeds for lanes that say
+//! [`Seeding::Random`]. `--worker` starts workers that are another program: another build of the same lanes, if need be
+//! in an emulator.
+//!
 //! # What this crate does not do
 //!
 //! - It does not shift the clock: a process cannot do that to its children without libraries that are loaded
@@ -61,6 +69,7 @@
 //!
 //! [`Lane`]: samestep_replay_traits::Lane
 //! [`Expectation::Differ`]: samestep_replay_traits::Expectation::Differ
+//! [`Seeding::Random`]: samestep_replay_traits::Seeding::Random
 
 #![forbid(unsafe_code)]
 
@@ -79,6 +88,7 @@ mod record;
 mod report;
 mod schedule;
 mod shard;
+mod soak;
 mod suite;
 mod tally;
 mod variation;
@@ -126,6 +136,7 @@ fn dispatch(lanes: &[&dyn Lane], cli: &Cli) -> Result<Shown, Box<dyn Error>> {
         Some(Command::Determinism(args)) => run(args),
         Some(Command::Show(args)) => check::show(&suite, args),
         Some(Command::Merge(args)) => check::merge(args),
+        Some(Command::Soak(args)) => soak::soak(&suite, args),
         Some(Command::Worker(args)) => {
             worker::run(suite.find(&args.lane)?, args.seed, args.variation, &args.folder)?;
             Ok(Shown::Same)

@@ -51,6 +51,24 @@ pub trait Lane: Sync {
     fn expectation(&self) -> Expectation {
         Expectation::Same
     }
+
+    /// What another seed means. Runners draw new seeds without end for lanes that say [`Seeding::Random`].
+    ///
+    /// An event called `fault` whose first field is `family` (`fault|family=torn-write|..`) is counted by its family
+    /// there, so that one sees which faults were tried.
+    fn seeding(&self) -> Seeding {
+        Seeding::Fixed
+    }
+}
+
+/// What another seed means to a lane. Complete by definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Seeding {
+    /// Nothing, or no more than another name for the same work.
+    Fixed,
+    /// Another workload or other faults, which must hold like any: the lane finds out by itself whether what it does
+    /// is right, and fails if not.
+    Random,
 }
 
 /// What comparing the runs of a lane must show. Complete by definition.

@@ -21,7 +21,7 @@ mod seed;
 mod transcript;
 
 pub use event::Event;
-pub use lane::{Expectation, Lane, LaneContext, LaneError};
+pub use lane::{Expectation, Lane, LaneContext, LaneError, Seeding};
 pub use record::{Index, Record, ReplaySource};
 pub use seed::Seed;
 pub use transcript::{Digest, ParseDigestError, Transcript};

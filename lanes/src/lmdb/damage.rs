@@ -9,14 +9,14 @@ use samestep_lmdb_replay::vere::{Depth, verify};
 use samestep_replay_traits::{Event, LaneContext, LaneError, Transcript};
 
 use super::{Mugs, machine, make_pier, open};
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario};
 
 /// A bit flipped, a file cut, a file gone.
-pub(crate) const DAMAGE: Scenario = Scenario {
+pub(crate) const DAMAGE: Random = Random(Scenario {
     name: "lmdb/damage",
     about: "256 bits flipped, files cut at each page and files gone give one finding and one failure each",
     run: damage,
-};
+});
 
 fn damage(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     let root = context.scratch().join("pier");

@@ -5,14 +5,14 @@ use samestep_wal::{FileName, Wal};
 
 use super::history::{Contents, HISTORY, chain, options, perform};
 use super::image::Image;
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario};
 
 /// Every bit of every file.
-pub(crate) const BIT_FLIPS: Scenario = Scenario {
+pub(crate) const BIT_FLIPS: Random = Random(Scenario {
     name: "wal/bit-flips",
     about: "each bit of each file of a closed log flipped in turn (of padding, one a byte): refused, or read the same",
     run: bit_flips,
-};
+});
 
 fn bit_flips(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     let image = Image::default();

@@ -8,7 +8,7 @@ use samestep_wal::{Disk, StdDisk, Wal};
 use super::faulty::{Counted, Fault, Faulty};
 use super::history::{Contents, HISTORY, chain, options, perform};
 use super::image::Image;
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario};
 
 /// Every barrier fails once.
 pub(crate) const FSYNC_ERRORS: Scenario = Scenario {
@@ -18,11 +18,11 @@ pub(crate) const FSYNC_ERRORS: Scenario = Scenario {
 };
 
 /// Some barriers fail, on real files.
-pub(crate) const FSYNC_ERROR_FILE: Scenario = Scenario {
+pub(crate) const FSYNC_ERROR_FILE: Random = Random(Scenario {
     name: "wal/fsync-error-file",
     about: "five drawn barriers of a history on real files fail: as above",
     run: fsync_error_file,
-};
+});
 
 /// The disk is full at every write, once.
 pub(crate) const FULL_DISK: Scenario = Scenario {
@@ -32,11 +32,11 @@ pub(crate) const FULL_DISK: Scenario = Scenario {
 };
 
 /// The process dies at drawn steps of its I/O.
-pub(crate) const PROCESS_DEATH: Scenario = Scenario {
+pub(crate) const PROCESS_DEATH: Random = Random(Scenario {
     name: "wal/process-death",
     about: "a process dies at twelve drawn I/O steps on real files, and again in its recovery: all acknowledged is there",
     run: process_death,
-};
+});
 
 fn fsync_errors(_: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     for at in 0.. {

@@ -8,7 +8,7 @@ use samestep_wal::{CommitPolicy, Disk, FileName, OpenError, Options, TailModel, 
 
 use super::image::Image;
 use super::{LOG_ID, append, names, tell};
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario};
 
 /// Cut at every byte of the last segment, and damaged at every byte of what was synced.
 pub(crate) const TORN_TAIL_IMAGES: Scenario = Scenario {
@@ -18,11 +18,11 @@ pub(crate) const TORN_TAIL_IMAGES: Scenario = Scenario {
 };
 
 /// Cut at a byte that the seed draws, on real files.
-pub(crate) const TORN_TAIL_FILE: Scenario = Scenario {
+pub(crate) const TORN_TAIL_FILE: Random = Random(Scenario {
     name: "wal/torn-tail-file",
     about: "a real file cut at five drawn bytes of its unsynced tail: a prefix is kept and the log goes on",
     run: torn_tail_file,
-};
+});
 
 /// Entries that are synced before the crash, and entries behind them that are only written.
 const SYNCED: u64 = 6;

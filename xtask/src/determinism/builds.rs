@@ -167,3 +167,42 @@ const BUILDS: &[Build] = &[
 
 /// Few: what differs here is the build, and it differs once.
 const ITERATIONS: &str = "4";
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{BUILDS, Emulated, Profile};
+
+    const EMULATED: Emulated = Emulated {
+        target: "x86_64-unknown-none",
+        emulator: "sh",
+        linker: "sh",
+        sysroot: "/",
+        packages: "one two",
+    };
+
+    #[test]
+    fn what_is_not_installed_is_named_with_the_way_to_get_it() {
+        let missing = |emulated: Emulated| emulated.missing().unwrap_or_default();
+        let no_emulator = missing(Emulated { emulator: "no-such-emulator", ..EMULATED });
+        assert_eq!(no_emulator, "no-such-emulator, sh or / is missing: apt-get install one two");
+        let no_sysroot = missing(Emulated { sysroot: "/no/such/folder", ..EMULATED });
+        assert!(no_sysroot.starts_with("sh, sh or /no/such/folder is missing"), "{no_sysroot}");
+        let no_std = missing(Emulated { target: "wasm32-unknown-none-such", ..EMULATED });
+        assert!(
+            no_std.starts_with("no standard library for wasm32-unknown-none-such: rustup target add"),
+            "{no_std}"
+        );
+    }
+
+    /// Two builds in one folder would be one build if they differed in settings only.
+    #[test]
+    fn builds_with_settings_have_folders_of_their_own() {
+        let place = |build: &super::Build| (Path::new(build.folder), build.profile == Profile::Dev);
+        for (at, build) in BUILDS.iter().enumerate() {
+            assert!(BUILDS[..at].iter().all(|other| place(other) != place(build)), "{}", build.name);
+            assert!(build.environment.is_empty() || !build.folder.is_empty(), "{}", build.name);
+        }
+    }
+}

@@ -5,4 +5,5 @@ mod command;
 mod expected;
 mod planted;
 mod reports;
+mod soak;
 mod unruly;
