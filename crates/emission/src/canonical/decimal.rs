@@ -2,33 +2,43 @@
 
 /// Appends `value` without leading zeros.
 #[inline]
-pub(super) fn put_decimal(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0; DIGITS_MAX];
-    let mut start = DIGITS_MAX;
-    while value >= 100 {
-        let pair = digit_pair(value % 100);
-        value /= 100;
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&pair);
+pub(super) fn put_decimal(out: &mut Vec<u8>, value: u64) {
+    if value < 10 {
+        out.push(b'0' + low_byte(value));
+        return;
     }
-    let pair = digit_pair(value);
-    if value >= 10 {
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&pair);
-    } else {
-        start -= 1;
-        digits[start] = pair[1];
+    let mut digits = [b'0'; DIGITS_MAX];
+    // Three groups of eight, so that most divisions are of 32 bits.
+    let (high, low) = (value / GROUP, value % GROUP);
+    put_group(&mut digits, 2, low);
+    if high > 0 {
+        put_group(&mut digits, 1, high % GROUP);
+        if high >= GROUP {
+            put_group(&mut digits, 0, high / GROUP);
+        }
     }
+    let start = digits.iter().position(|digit| *digit != b'0').unwrap_or(DIGITS_MAX - 1);
     out.extend_from_slice(&digits[start..]);
 }
 
+/// Eight digits of `below_group` at the given group.
 #[inline]
-fn digit_pair(below_100: u64) -> [u8; 2] {
-    PAIRS[usize::try_from(below_100).expect("below 100")]
+fn put_group(digits: &mut [u8; DIGITS_MAX], group: usize, below_group: u64) {
+    let mut rest = u32::try_from(below_group).expect("below 10^8");
+    for pair in digits[8 * group..8 * (group + 1)].chunks_exact_mut(2).rev() {
+        pair.copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
+    }
 }
 
-/// Digits of `u64::MAX`.
-const DIGITS_MAX: usize = 20;
+#[expect(clippy::cast_possible_truncation, reason = "below 10")]
+fn low_byte(digit: u64) -> u8 {
+    digit as u8
+}
+
+/// Three groups.
+const DIGITS_MAX: usize = 24;
+const GROUP: u64 = 100_000_000;
 
 /// 00 to 99.
 const PAIRS: [[u8; 2]; 100] = pairs();
