@@ -176,4 +176,4 @@ fn payload(number: u64) -> Vec<u8> {
 const PRODUCER: u64 = 1;
 const CONNECT: Duration = Duration::from_millis(200);
 /// After how long without a word another node is asked.
-const PATIENCE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_secs(1);

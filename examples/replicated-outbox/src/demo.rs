@@ -166,5 +166,5 @@ impl Drop for Nodes {
 
 /// Events that are processed between two kills, at least.
 const EVENTS_BETWEEN: u64 = 10;
-/// An election takes a fifth of a second; a machine under load may take longer.
+/// An election takes half a second; a machine under load may take longer.
 const STUCK: Duration = Duration::from_secs(60);
