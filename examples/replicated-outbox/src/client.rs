@@ -44,7 +44,9 @@ pub(crate) async fn run<P: Providers>(
         let address = nodes[next_node % nodes.len()];
         next_node += 1;
         let link = Link::to(&world, address);
-        let connected = converse(&world, &link, &client, &mut receiver, &progress).await?;
+        let connected = converse(&world, &link, &client, &mut receiver, &progress).await;
+        link.close();
+        let connected = connected?;
         if let Some(receiver) = &mut receiver {
             receiver.handle_disconnect();
         }

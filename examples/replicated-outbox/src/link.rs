@@ -23,6 +23,22 @@ struct State {
     to_send: VecDeque<Vec<u8>>,
     came: VecDeque<Vec<u8>>,
     is_open: bool,
+    /// Counts connections, so that a task of an old one does not take the new one for its own.
+    connection: u64,
+    /// Nobody wants it any more.
+    is_closed: bool,
+}
+
+impl State {
+    fn is_served(&self, connection: u64) -> bool {
+        self.is_open && self.connection == connection
+    }
+
+    fn end(&mut self, connection: u64) {
+        if self.connection == connection {
+            self.is_open = false;
+        }
+    }
 }
 
 impl Link {
@@ -33,20 +49,18 @@ impl Link {
         link
     }
 
-    /// A link to `address` that is made anew whenever it ends, until it is dropped. What was not sent then is lost.
+    /// A link to `address` that is made anew whenever it ends, until it is closed. What was not sent then is lost.
     pub(crate) fn to<P: Providers>(world: &P, address: SocketAddr) -> Self {
         let link = Self::default();
-        let (world_of_task, state) = (world.clone(), Rc::downgrade(&link.state));
+        let (world_of_task, same) = (world.clone(), link.clone());
         drop(world.task().spawn("connect", async move {
-            while let Some(state) = state.upgrade() {
-                let link = Self { state };
-                if !link.is_open() {
-                    link.state.borrow_mut().to_send.clear();
-                    if let Ok(stream) = world_of_task.network().connect(address).await {
-                        link.serve(&world_of_task, stream);
-                    }
+            while !same.state.borrow().is_closed {
+                if !same.is_open()
+                    && let Ok(stream) = world_of_task.network().connect(address).await
+                {
+                    same.state.borrow_mut().to_send.clear();
+                    same.serve(&world_of_task, stream);
                 }
-                drop(link);
                 world_of_task.time().sleep(RETRY).await;
             }
         }));
@@ -70,23 +84,34 @@ impl Link {
         self.state.borrow().is_open
     }
 
+    /// Ends the connection, and makes no other.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.borrow_mut();
+        (state.is_closed, state.is_open) = (true, false);
+    }
+
     fn serve<P: Providers>(&self, world: &P, stream: StreamOf<P>) {
-        self.state.borrow_mut().is_open = true;
+        let connection = {
+            let mut state = self.state.borrow_mut();
+            state.connection += 1;
+            state.is_open = !state.is_closed;
+            state.connection
+        };
         let (state, reader) = (Rc::clone(&self.state), stream.clone());
         drop(world.task().spawn("read", async move {
             while let Ok(frame) = read_frame(&reader).await {
                 state.borrow_mut().came.push_back(frame);
             }
-            state.borrow_mut().is_open = false;
+            state.borrow_mut().end(connection);
         }));
         let (state, time) = (Rc::clone(&self.state), world.time().clone());
         drop(world.task().spawn("write", async move {
-            while state.borrow().is_open {
+            while state.borrow().is_served(connection) {
                 let next = state.borrow_mut().to_send.pop_front();
                 match next {
                     Some(frame) => {
                         if stream.write_all(frame).await.0.is_err() {
-                            state.borrow_mut().is_open = false;
+                            state.borrow_mut().end(connection);
                         }
                     }
                     None => time.sleep(POLL).await,
