@@ -1,33 +1,37 @@
 //! Numbers as decimal digits.
 
-/// Appends `value` without leading zeros.
+use super::buffer::LineBuffer;
+
+/// Appends `value` without leading zeros: at most [`DIGITS_MAX`] bytes.
 #[inline]
-pub(super) fn put_decimal(out: &mut Vec<u8>, value: u64) {
+pub(super) fn put_decimal(line: &mut LineBuffer, value: u64) {
     if value < 10 {
-        out.push(b'0' + low_byte(value));
+        line.put_byte(b'0' + low_byte(value));
         return;
     }
-    let mut digits = [b'0'; DIGITS_MAX];
-    // Three groups of eight, so that most divisions are of 32 bits.
-    let (high, low) = (value / GROUP, value % GROUP);
-    put_group(&mut digits, 2, low);
-    if high > 0 {
-        put_group(&mut digits, 1, high % GROUP);
-        if high >= GROUP {
-            put_group(&mut digits, 0, high / GROUP);
-        }
+    let digits = line.take(value.ilog10() as usize + 1);
+    let mut end = digits.len();
+    let mut rest = value;
+    // Eight at a time, so that most divisions are of 32 bits and do not wait for one another.
+    while rest >= GROUP {
+        let group = u32::try_from(rest % GROUP).expect("below 10^8");
+        rest /= GROUP;
+        put_pairs(&mut digits[end - 8..end], group);
+        end -= 8;
     }
-    let start = digits.iter().position(|digit| *digit != b'0').unwrap_or(DIGITS_MAX - 1);
-    out.extend_from_slice(&digits[start..]);
+    put_pairs(&mut digits[..end], u32::try_from(rest).expect("below 10^8"));
 }
 
-/// Eight digits of `below_group` at the given group.
+/// Fills `digits` with `value`, which has as many.
 #[inline]
-fn put_group(digits: &mut [u8; DIGITS_MAX], group: usize, below_group: u64) {
-    let mut rest = u32::try_from(below_group).expect("below 10^8");
-    for pair in digits[8 * group..8 * (group + 1)].chunks_exact_mut(2).rev() {
-        pair.copy_from_slice(&PAIRS[(rest % 100) as usize]);
-        rest /= 100;
+fn put_pairs(digits: &mut [u8], mut value: u32) {
+    let mut pairs = digits.rchunks_exact_mut(2);
+    for pair in &mut pairs {
+        pair.copy_from_slice(&PAIRS[(value % 100) as usize]);
+        value /= 100;
+    }
+    if let [first] = pairs.into_remainder() {
+        *first = b'0' + low_byte(u64::from(value));
     }
 }
 
@@ -36,8 +40,8 @@ fn low_byte(digit: u64) -> u8 {
     digit as u8
 }
 
-/// Three groups.
-const DIGITS_MAX: usize = 24;
+/// Digits of `u64::MAX`.
+pub(super) const DIGITS_MAX: usize = 20;
 const GROUP: u64 = 100_000_000;
 
 /// 00 to 99.
@@ -56,15 +60,18 @@ const fn pairs() -> [[u8; 2]; 100] {
 
 #[cfg(test)]
 mod tests {
-    use super::put_decimal;
+    use super::{DIGITS_MAX, put_decimal};
+    use crate::canonical::buffer::LineBuffer;
 
     #[test]
     fn as_the_standard_library_writes_them() {
         let powers = (0..20).map(|exponent| 10_u64.pow(exponent));
         for value in powers.flat_map(|power| [power - 1, power, power + 1]).chain([42, 100, u64::MAX]) {
-            let mut out = b"x".to_vec();
-            put_decimal(&mut out, value);
-            assert_eq!(out, format!("x{value}").into_bytes());
+            let mut line = LineBuffer::default();
+            line.begin(1 + DIGITS_MAX);
+            line.put_byte(b'x');
+            put_decimal(&mut line, value);
+            assert_eq!(line.as_bytes(), format!("x{value}").as_bytes());
         }
     }
 }
