@@ -21,6 +21,7 @@ use crate::worker::Step;
 #[expect(unsafe_code, reason = "a global allocator is an unsafe trait")]
 mod alloc;
 mod callgrind;
+mod emission;
 mod engines;
 mod lmdb;
 mod machine;
@@ -52,6 +53,8 @@ enum Command {
     Lmdb(lmdb::LmdbArgs),
     /// One measurement of `lmdb`, in this process.
     LmdbOne(lmdb::LmdbOneArgs),
+    /// Events through the outbox, snapshots of it, and canonical lines beside a copy and a hash of the same bytes.
+    Emission(emission::EmissionArgs),
     /// One step of one measurement, in this process: what `wal` starts, and what a profiler wants.
     #[command(after_help = ONE_EXAMPLES)]
     One(OneArgs),
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         }
         Command::One(args) => worker::run(&args),
         Command::Lmdb(args) => lmdb::run(&args),
+        Command::Emission(args) => emission::run(&args),
         Command::LmdbOne(args) => lmdb::run_one(&args),
     };
     match outcome {

@@ -27,11 +27,13 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(restored.pending_bytes(), outbox.pending_bytes());
     assert_eq!(restored.pending_entries(), outbox.pending_entries());
 
-    let mut notifier = Notifier::new(outbox.reign().term, NotifierOptions::default()).expect("they are in range");
+    let mut notifier =
+        Notifier::new(outbox.reign().term, NotifierOptions::default()).expect("they are in range");
     let clients: Vec<_> = outbox.subscriptions().map(|(id, found)| (id, found.client().clone())).collect();
     for (id, client) in clients {
         let receiver = Receiver::new(id, client, Position::START);
-        let _answer = notifier.handle_reconnect(&outbox, &receiver.request(), Tick::new(0)).expect("it leads");
+        let _answer =
+            notifier.handle_reconnect(&outbox, &receiver.request(), Tick::new(0)).expect("it leads");
     }
     let pending = outbox.pending_entries() + outbox.subscriptions().len() as u64;
     let mut outputs = 0;

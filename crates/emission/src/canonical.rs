@@ -6,11 +6,13 @@ use crate::fingerprint::Fingerprint;
 use crate::id::{Epoch, Seq, SubscriptionId};
 use crate::notifier::{Delivery, DeliveryKind};
 
+mod buffer;
 mod decimal;
 mod escape;
 
-use decimal::put_decimal;
-use escape::put_escaped;
+use buffer::LineBuffer;
+use decimal::{DIGITS_MAX, put_decimal};
+use escape::{ESCAPED_BYTES, put_escaped};
 
 /// What one line tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,9 @@ pub struct Canonicalizer {
     version: LineVersion,
     numbering: Numbering,
     /// The last line, with its line break.
-    buffer: Vec<u8>,
+    buffer: LineBuffer,
+    /// The last fingerprint and its digits: most often it is the next one's, too.
+    fingerprint: (Fingerprint, LineBuffer),
     /// Order of the fields of the last line.
     order: Vec<u32>,
     hash: Xxh64,
@@ -90,8 +94,12 @@ pub struct Canonicalizer {
 impl Canonicalizer {
     /// An empty transcript.
     pub fn new(version: LineVersion, numbering: Numbering) -> Self {
-        let (buffer, order) = (Vec::new(), Vec::new());
-        Self { version, numbering, buffer, order, hash: Xxh64::new(0), count: 0 }
+        let mut digits = LineBuffer::default();
+        digits.begin(DIGITS_MAX);
+        put_decimal(&mut digits, 0);
+        let fingerprint = (Fingerprint::default(), digits);
+        let (buffer, order) = (LineBuffer::default(), Vec::new());
+        Self { version, numbering, buffer, fingerprint, order, hash: Xxh64::new(0), count: 0 }
     }
 
     /// The line of `emission`, without its line break, or `None` if the numbering leaves it out.
@@ -109,13 +117,18 @@ impl Canonicalizer {
         if !is_sorted {
             self.sort(emission.fields)?;
         }
-        self.buffer.clear();
+        self.buffer.begin(bytes_max(emission));
+        if self.fingerprint.0 != emission.fingerprint {
+            self.fingerprint.0 = emission.fingerprint;
+            self.fingerprint.1.begin(DIGITS_MAX);
+            put_decimal(&mut self.fingerprint.1, emission.fingerprint.get());
+        }
         match self.version {
             LineVersion::V1 => self.put_v1(emission, number, is_sorted),
             LineVersion::V2 => self.put_v2(emission, number, is_sorted),
         }
-        self.buffer.push(b'\n');
-        self.hash.update(&self.buffer);
+        self.buffer.put_byte(b'\n');
+        self.hash.update(self.buffer.as_bytes());
         self.count += 1;
         Ok(self.last_line())
     }
@@ -137,7 +150,7 @@ impl Canonicalizer {
 
     /// The last line that was made, without its line break; `None` before the first.
     pub fn last_line(&self) -> Option<&[u8]> {
-        self.buffer.split_last().map(|(_, line)| line)
+        self.buffer.as_bytes().split_last().map(|(_, line)| line)
     }
 
     /// XXH64 (seed 0) of the last line, without its line break.
@@ -155,35 +168,37 @@ impl Canonicalizer {
         self.count
     }
 
+    #[inline]
     fn put_v1(&mut self, emission: &Emission<'_>, number: u64, is_sorted: bool) {
-        put_decimal(&mut self.buffer, emission.fingerprint.get());
-        self.buffer.push(b'|');
+        self.buffer.put(self.fingerprint.1.as_bytes());
+        self.buffer.put_byte(b'|');
         put_decimal(&mut self.buffer, number);
-        self.buffer.push(b'|');
-        self.buffer.extend_from_slice(emission.event);
+        self.buffer.put_byte(b'|');
+        self.buffer.put(emission.event);
         for place in 0..emission.fields.len() {
             let (key, value) = emission.fields[self.place(place, is_sorted)];
-            self.buffer.push(b'|');
-            self.buffer.extend_from_slice(key);
-            self.buffer.push(b'=');
-            self.buffer.extend_from_slice(value);
+            self.buffer.put_byte(b'|');
+            self.buffer.put(key);
+            self.buffer.put_byte(b'=');
+            self.buffer.put(value);
         }
     }
 
+    #[inline]
     fn put_v2(&mut self, emission: &Emission<'_>, number: u64, is_sorted: bool) {
-        self.buffer.extend_from_slice(b"v2");
-        for number in [emission.fingerprint.get(), emission.subscription.get(), emission.epoch.get(), number]
-        {
-            self.buffer.push(b'|');
+        self.buffer.put(b"v2|");
+        self.buffer.put(self.fingerprint.1.as_bytes());
+        for number in [emission.subscription.get(), emission.epoch.get(), number] {
+            self.buffer.put_byte(b'|');
             put_decimal(&mut self.buffer, number);
         }
-        self.buffer.push(b'|');
+        self.buffer.put_byte(b'|');
         put_escaped(&mut self.buffer, emission.event);
         for place in 0..emission.fields.len() {
             let (key, value) = emission.fields[self.place(place, is_sorted)];
-            self.buffer.push(b'|');
+            self.buffer.put_byte(b'|');
             put_escaped(&mut self.buffer, key);
-            self.buffer.push(b'=');
+            self.buffer.put_byte(b'=');
             put_escaped(&mut self.buffer, value);
         }
     }
@@ -213,6 +228,14 @@ impl std::fmt::Debug for Canonicalizer {
             .field("count", &self.count)
             .finish_non_exhaustive()
     }
+}
+
+/// What a line of either version takes at most, its line break included.
+#[inline]
+fn bytes_max(emission: &Emission<'_>) -> usize {
+    let fields = emission.fields.iter().map(|(key, value)| 2 + ESCAPED_BYTES * (key.len() + value.len()));
+    // Four numbers with their bars, the version, and the line break.
+    4 * (DIGITS_MAX + 1) + ESCAPED_BYTES * emission.event.len() + fields.sum::<usize>() + 4
 }
 
 /// Two fields of an emission have one key.

@@ -1,53 +1,67 @@
 //! Any bytes as printable ASCII, reversibly.
 
+use super::buffer::LineBuffer;
+
 /// Appends `bytes`; each that is not printable ASCII (0x20 to 0x7e), and each of `\`, `|` and `=`, as `\xNN` with two
-/// lower-case hexadecimal digits.
+/// lower-case hexadecimal digits. At most [`ESCAPED_BYTES`] times as long.
 #[inline]
-pub(super) fn put_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
-    // Sixteen at a time: most text needs nothing.
+pub(super) fn put_escaped(line: &mut LineBuffer, bytes: &[u8]) {
+    // Many at a time: most text needs nothing.
     let mut rest = bytes;
     let mut plain = 0;
     while let Some((chunk, behind)) = rest.split_first_chunk::<CHUNK>() {
-        if chunk.iter().fold(false, |any, &byte| any | needs_escape(byte)) {
-            out.extend_from_slice(&bytes[plain..bytes.len() - rest.len()]);
-            escape_each(out, chunk);
+        if chunk.iter().fold(0, |any, &byte| any | escape_mask(byte)) != 0 {
+            line.put(&bytes[plain..bytes.len() - rest.len()]);
+            escape_each(line, chunk);
             plain = bytes.len() - behind.len();
         }
         rest = behind;
     }
-    out.extend_from_slice(&bytes[plain..bytes.len() - rest.len()]);
-    escape_each(out, rest);
+    if rest.iter().fold(0, |any, &byte| any | escape_mask(byte)) == 0 {
+        line.put(&bytes[plain..]);
+    } else {
+        line.put(&bytes[plain..bytes.len() - rest.len()]);
+        escape_each(line, rest);
+    }
 }
 
-fn escape_each(out: &mut Vec<u8>, bytes: &[u8]) {
+fn escape_each(line: &mut LineBuffer, bytes: &[u8]) {
     for &byte in bytes {
-        if needs_escape(byte) {
-            let digit = |nibble: u8| HEX[usize::from(nibble)];
-            out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 0xf)]);
+        if escape_mask(byte) == 0 {
+            line.put_byte(byte);
         } else {
-            out.push(byte);
+            let digit = |nibble: u8| HEX[usize::from(nibble)];
+            line.put(&[b'\\', b'x', digit(byte >> 4), digit(byte & 0xf)]);
         }
     }
 }
 
+/// Not 0 if `byte` must be escaped. Without branches, so that the compiler looks at many at once.
 #[inline]
-fn needs_escape(byte: u8) -> bool {
-    !matches!(byte, 0x20..=0x7e) || matches!(byte, b'\\' | b'|' | b'=')
+fn escape_mask(byte: u8) -> u8 {
+    u8::from(byte.wrapping_sub(0x20) > 0x7e - 0x20)
+        | u8::from(byte == b'\\')
+        | u8::from(byte == b'|')
+        | u8::from(byte == b'=')
 }
 
-const CHUNK: usize = 16;
+/// Length of one escaped byte.
+pub(super) const ESCAPED_BYTES: usize = 4;
+const CHUNK: usize = 32;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::put_escaped;
+    use super::{ESCAPED_BYTES, put_escaped};
+    use crate::canonical::buffer::LineBuffer;
 
     fn escaped(bytes: &[u8]) -> String {
-        let mut out = Vec::new();
-        put_escaped(&mut out, bytes);
-        String::from_utf8(out).expect("ASCII")
+        let mut line = LineBuffer::default();
+        line.begin(ESCAPED_BYTES * bytes.len());
+        put_escaped(&mut line, bytes);
+        String::from_utf8(line.as_bytes().to_vec()).expect("ASCII")
     }
 
     #[test]

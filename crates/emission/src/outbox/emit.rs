@@ -44,10 +44,8 @@ impl Outbox {
     }
 
     fn emit_to_one(&mut self, id: SubscriptionId, commit: Index, payload: &[u8]) -> Result<Seq, Refused> {
-        let bytes = payload.len() as u64;
-        let pressure = self.judge(&[id], bytes)?;
-        self.push(id, Waiting { commit, epoch: self.reign.epoch, payload: payload.into() }, pressure);
-        Ok(self.at(id)?.emitted())
+        let pressure = self.judge(&[id], payload.len() as u64)?;
+        Ok(self.push(id, Waiting { commit, epoch: self.reign.epoch, payload: payload.into() }, pressure))
     }
 
     fn emit_to_topic(
@@ -117,33 +115,35 @@ impl Outbox {
         fits(entries, sum).map(|()| Pressure::Global).map_err(Refused::Full)
     }
 
-    /// Appends `event`, for which [`Self::judge`] found room.
+    /// Appends `event`, for which [`Self::judge`] found room, and returns its position.
     #[inline]
-    fn push(&mut self, id: SubscriptionId, event: Waiting, pressure: Pressure) {
+    fn push(&mut self, id: SubscriptionId, event: Waiting, pressure: Pressure) -> Seq {
         let limits = self.limits;
         let bytes = len_of(&event.payload);
-        self.change(id, |subscription| match subscription.stall {
-            StallPolicy::Suspend => subscription.push(event),
-            StallPolicy::Coalesce => {
-                subscription.push(event);
-                let is_over = |state: &Subscription| {
-                    state.pending_entries() > limits.subscription_entries_max
-                        || state.bytes > limits.subscription_bytes_max
-                };
-                while subscription.pending_entries() > 0
-                    && (pressure == Pressure::Global || is_over(subscription))
-                {
-                    subscription.fold_front();
+        self.change(id, |subscription| {
+            let is_full = exceeded(subscription, &limits, bytes).is_some() || pressure == Pressure::Global;
+            subscription.push(event);
+            let seq = subscription.emitted();
+            match subscription.stall {
+                StallPolicy::Suspend => {}
+                StallPolicy::Coalesce => {
+                    let is_over = |state: &Subscription| {
+                        pressure == Pressure::Global
+                            || state.pending_entries() > limits.subscription_entries_max
+                            || state.bytes > limits.subscription_bytes_max
+                    };
+                    while subscription.pending_entries() > 0 && is_over(subscription) {
+                        subscription.fold_front();
+                    }
+                }
+                StallPolicy::Evict => {
+                    if is_full {
+                        subscription.drop_through(seq);
+                    }
                 }
             }
-            StallPolicy::Evict => {
-                let is_full = exceeded(subscription, &limits, bytes).is_some();
-                subscription.push(event);
-                if is_full || pressure == Pressure::Global {
-                    subscription.drop_through(subscription.emitted());
-                }
-            }
-        });
+            seq
+        })
     }
 }
 

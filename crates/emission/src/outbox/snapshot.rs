@@ -53,7 +53,7 @@ impl Outbox {
         out.reserve(usize::try_from(self.bytes).unwrap_or(0) + 8 * events.len());
         put_number(out, events.len() as u64);
         let mut before = 0;
-        for event in &events {
+        for (_, event) in &events {
             put_number(out, event.commit.get() - before);
             put_number(out, event.epoch.get());
             put_bytes(out, &event.payload);
@@ -96,16 +96,17 @@ impl Outbox {
     }
 
     /// Every entry of the log that waits, once, by index.
-    fn distinct_events(&self) -> Vec<&Waiting> {
-        let mut events: Vec<&Waiting> =
-            self.subscriptions.values().flat_map(|subscription| &subscription.waiting).collect();
-        events.sort_unstable_by_key(|event| event.commit);
-        events.dedup_by_key(|event| event.commit);
+    fn distinct_events(&self) -> Vec<(Index, &Waiting)> {
+        let waiting = self.subscriptions.values().flat_map(|subscription| &subscription.waiting);
+        let mut events: Vec<(Index, &Waiting)> = waiting.map(|event| (event.commit, event)).collect();
+        // A run of each subscription, which this way of sorting merges.
+        events.sort_by_key(|(commit, _)| *commit);
+        events.dedup_by_key(|(commit, _)| *commit);
         events
     }
 }
 
-fn put_subscription(out: &mut Vec<u8>, subscription: &Subscription, events: &[&Waiting]) {
+fn put_subscription(out: &mut Vec<u8>, subscription: &Subscription, events: &[(Index, &Waiting)]) {
     put_bytes(out, subscription.client.as_bytes());
     out.extend_from_slice(&subscription.fingerprint.get().to_le_bytes());
     out.extend_from_slice(&subscription.token.to_bytes());
@@ -123,19 +124,25 @@ fn put_subscription(out: &mut Vec<u8>, subscription: &Subscription, events: &[&W
     }
     put_number(out, subscription.waiting.len() as u64);
     // Places ascend; what is written is the distance from the one before, the first from place -1.
-    let mut next = 0;
+    let (mut next, mut step) = (0, 0);
     for event in &subscription.waiting {
-        // Mostly the very next one.
-        let is_next = events.get(next).is_some_and(|candidate| candidate.commit == event.commit);
-        let place = if is_next {
-            next
-        } else {
-            let behind = events[next..].partition_point(|candidate| candidate.commit < event.commit);
-            next + behind
-        };
-        put_number(out, (place - next) as u64);
+        // Where subscriptions take turns, the distance is that of the last time.
+        let guess = next + step;
+        let is_there = events.get(guess).is_some_and(|(commit, _)| *commit == event.commit);
+        let place = if is_there { guess } else { next + place_of(&events[next..], event.commit) };
+        step = place - next;
+        put_number(out, step as u64);
         next = place + 1;
     }
+}
+
+/// Where `commit` stands in `events`, which has it, looked for from the front in growing steps.
+fn place_of(events: &[(Index, &Waiting)], commit: Index) -> usize {
+    let mut end = 1;
+    while end < events.len() && events[end].0 < commit {
+        end *= 2;
+    }
+    events[..events.len().min(end + 1)].partition_point(|(candidate, _)| *candidate < commit)
 }
 
 fn read_outbox(reader: &mut WireReader<'_>) -> Result<Outbox, RestoreError> {

@@ -1,0 +1,181 @@
+//! A client that publishes numbered events, and processes what comes back.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use samestep_emission::{ClientId, Position, Receiver, Resumption, Verdict};
+use samestep_provider_traits::{Providers, TimeProvider};
+
+use crate::Result;
+use crate::link::{Link, POLL};
+use crate::wire::{ToClient, ToNode};
+
+/// What the client has seen so far.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The node that it is connected to, and the term in which it leads.
+    pub(crate) leader: Option<(u64, u64)>,
+    /// Events that a leader said are committed.
+    pub(crate) published: u64,
+    /// Events that were processed, each checked to be the next one.
+    pub(crate) processed: u64,
+    /// Deliveries that were processed before.
+    pub(crate) duplicates: u64,
+    /// Deliveries of leaders that were deposed.
+    pub(crate) fenced: u64,
+    /// How often it connected.
+    pub(crate) connections: u64,
+    /// Set from outside: after the events that are published by then it ends.
+    pub(crate) is_ending: bool,
+}
+
+/// Publishes and processes until it is told to end and everything published is processed.
+pub(crate) async fn run<P: Providers>(
+    world: P,
+    nodes: Vec<SocketAddr>,
+    progress: Rc<RefCell<Progress>>,
+) -> Result<()> {
+    let client = ClientId::new("shop")?;
+    let mut receiver: Option<Receiver> = None;
+    let mut next_node = 0;
+    loop {
+        let address = nodes[next_node % nodes.len()];
+        next_node += 1;
+        let link = Link::to(&world, address);
+        let connected = converse(&world, &link, &client, &mut receiver, &progress).await;
+        link.close();
+        let connected = connected?;
+        if let Some(receiver) = &mut receiver {
+            receiver.handle_disconnect();
+        }
+        progress.borrow_mut().leader = None;
+        if connected == Ended::Done {
+            return Ok(());
+        }
+        world.time().sleep(POLL).await;
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// Everything is processed.
+    Done,
+    /// This node does not lead, or is gone.
+    Elsewhere,
+}
+
+/// Talks to one node for as long as it answers.
+async fn converse<P: Providers>(
+    world: &P,
+    link: &Link,
+    client: &ClientId,
+    receiver: &mut Option<Receiver>,
+    progress: &Rc<RefCell<Progress>>,
+) -> Result<Ended> {
+    let time = world.time();
+    let started = time.now();
+    while !link.is_open() {
+        if time.now() > started + CONNECT {
+            return Ok(Ended::Elsewhere);
+        }
+        time.sleep(POLL).await;
+    }
+    link.send(match receiver {
+        Some(receiver) => ToNode::Reconnect(receiver.request()).encode()?,
+        None => ToNode::Subscribe { client: client.clone() }.encode()?,
+    });
+    let (mut heard_at, mut publishing) = (time.now(), None);
+    while link.is_open() && time.now() < heard_at + PATIENCE {
+        while let Some(frame) = link.take() {
+            heard_at = time.now();
+            match ToClient::decode(&frame)? {
+                ToClient::NotLeading => return Ok(Ended::Elsewhere),
+                ToClient::Subscribed { subscription } => {
+                    let fresh = Receiver::new(subscription, client.clone(), Position::START);
+                    link.send(ToNode::Reconnect(fresh.request()).encode()?);
+                    *receiver = Some(fresh);
+                }
+                ToClient::Answer { node, term, answer } => {
+                    let Some(receiver) = receiver else { continue };
+                    match receiver.handle_answer(answer, term) {
+                        Resumption::Continue => {}
+                        Resumption::Mismatch => return Ok(Ended::Elsewhere),
+                        other => return Err(format!("the cluster lost something: {other:?}").into()),
+                    }
+                    let mut progress = progress.borrow_mut();
+                    progress.connections += 1;
+                    progress.leader = Some((node, term.get()));
+                }
+                ToClient::Published { number } => {
+                    let mut progress = progress.borrow_mut();
+                    progress.published = progress.published.max(number);
+                }
+                ToClient::Deliver(delivered) => {
+                    let Some(receiver) = receiver else { continue };
+                    process(receiver, &delivered.lend(), &mut progress.borrow_mut())?;
+                }
+            }
+        }
+        let Some(receiver) = receiver.as_mut() else {
+            time.sleep(POLL).await;
+            continue;
+        };
+        if receiver.needs_reconnect() && progress.borrow().leader.is_some() {
+            return Ok(Ended::Elsewhere);
+        }
+        if let Some(through) = receiver.poll_ack() {
+            let subscription = receiver.request().subscription;
+            link.send(ToNode::Acknowledge { subscription, through }.encode()?);
+        }
+        let (published, processed) = (progress.borrow().published, progress.borrow().processed);
+        if progress.borrow().is_ending {
+            if processed == published {
+                return Ok(Ended::Done);
+            }
+        } else if progress.borrow().leader.is_some() && publishing != Some(published + 1) {
+            // One at a time: the next when this one is committed.
+            let number = published + 1;
+            publishing = Some(number);
+            let payload = payload(number);
+            link.send(ToNode::Publish { producer: PRODUCER, number, payload }.encode()?);
+        }
+        time.sleep(POLL).await;
+    }
+    Ok(Ended::Elsewhere)
+}
+
+/// Each event must be the one after the last.
+fn process(
+    receiver: &mut Receiver,
+    delivery: &samestep_emission::Delivery<'_>,
+    progress: &mut Progress,
+) -> Result<()> {
+    match receiver.handle_delivery(delivery) {
+        Verdict::Process => {
+            let number = progress.processed + 1;
+            if delivery.payload != payload(number) {
+                let found = delivery.payload.escape_ascii();
+                return Err(format!("event {number} is {found}: something was lost or doubled").into());
+            }
+            progress.processed = number;
+            receiver.confirm(delivery);
+        }
+        Verdict::Duplicate => progress.duplicates += 1,
+        Verdict::Fenced => progress.fenced += 1,
+        Verdict::Replace => return Err("a snapshot, though nothing was compacted".into()),
+        // It comes again.
+        Verdict::Gap | Verdict::Foreign | Verdict::Unexpected => {}
+    }
+    Ok(())
+}
+
+fn payload(number: u64) -> Vec<u8> {
+    format!("order {number}").into_bytes()
+}
+
+const PRODUCER: u64 = 1;
+const CONNECT: Duration = Duration::from_millis(200);
+/// After how long without a word another node is asked.
+const PATIENCE: Duration = Duration::from_secs(1);
