@@ -6,14 +6,23 @@
 
 mod choice;
 mod draws;
+mod error;
 mod fault;
 mod kernel;
+mod providers;
 mod queue;
 mod time;
 mod trace;
+mod world;
 
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
+pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
+pub use providers::{SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider};
 pub use time::SimTime;
-pub use trace::{TaskId, TraceEvent, Traced};
+pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};
+pub use world::{
+    ConnectionStateChange, Down, Event, EventQueue, NetworkOperation, SchedulePolicy, ScheduledEvent,
+    SimJoinHandle, SimWorld, SleepFuture, TaskPanic, WeakSimWorld, WorldConfig,
+};
