@@ -11,6 +11,7 @@ mod fault;
 mod kernel;
 mod providers;
 mod queue;
+mod runner;
 mod time;
 mod trace;
 mod world;
@@ -20,6 +21,7 @@ pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
 pub use providers::{SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider};
+pub use runner::{Failure, TaskState};
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};
 pub use world::{
