@@ -11,9 +11,15 @@ mod kernel;
 mod queue;
 mod time;
 mod trace;
+mod wire;
 
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
 pub use time::SimTime;
 pub use trace::{TaskId, TraceEvent, Traced};
+pub use wire::{
+    CodecError, Endpoint, JsonCodec, MESSAGE_BYTES_MAX, MessageCodec, NetworkAddress,
+    NetworkAddressParseError, SimulationError, SimulationResult, UID, WELL_KNOWN_RESERVED_COUNT,
+    WellKnownToken, flags,
+};
