@@ -4,6 +4,7 @@
 //!
 //! It opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
 
+pub mod chaos;
 mod choice;
 mod draws;
 mod fault;
@@ -13,6 +14,11 @@ mod time;
 mod trace;
 mod wire;
 
+pub use chaos::{
+    AssertionStats, BuggifySite, CheckFailure, ContractViolation, Invariant, InvariantCheck, InvariantView,
+    StateRegistry, buggify_init, buggify_reset, buggify_sites, get_assertion_results, invariant_fn,
+    reset_assertion_results, validate_assertion_contracts,
+};
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
