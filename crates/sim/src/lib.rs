@@ -9,6 +9,7 @@ mod choice;
 mod draws;
 mod fault;
 mod kernel;
+pub mod oracle;
 mod queue;
 mod time;
 mod trace;

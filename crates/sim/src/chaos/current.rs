@@ -54,6 +54,11 @@ pub(crate) fn trace_failure(name: &str) -> (Option<SimTime>, Option<NodeId>) {
     (None, None)
 }
 
+/// The time of the current world, if one is stepped.
+pub(crate) fn now() -> Option<SimTime> {
+    None
+}
+
 /// The seed that the thread was given for what is not in a world.
 pub(crate) fn thread_seed() -> u64 {
     0

@@ -25,7 +25,7 @@ pub use state::StateRegistry;
 pub use tally::AssertionStats;
 
 pub(crate) use checks::Checks;
-pub(crate) use current::Scope;
+pub(crate) use current::{Scope, now};
 
 /// What the macros of this crate expand to. Not for other callers.
 #[doc(hidden)]
