@@ -161,10 +161,11 @@ impl Choices {
         self.made
     }
 
-    /// The decisions so far that were not plain; empty unless recorded.
-    pub(crate) fn into_tape(self) -> Tape {
-        match self.source {
-            Source::Recorded(tape) | Source::Taped(tape) => tape,
+    /// The decisions so far that were not plain; those of the tape that there is, if there is one; empty unless
+    /// either is kept.
+    pub(crate) fn tape(&self) -> Tape {
+        match &self.source {
+            Source::Recorded(tape) | Source::Taped(tape) => tape.clone(),
             Source::Drawn => Tape::new(),
         }
     }
@@ -231,7 +232,7 @@ mod tests {
     fn a_tape_gives_the_run_that_it_was_recorded_from() {
         let mut recorded = Choices::recorded(11);
         let expected = some_choices(&mut recorded);
-        let tape = recorded.into_tape();
+        let tape = recorded.tape();
         assert!(tape.len() > 50, "{}", tape.len());
         assert_eq!(some_choices(&mut Choices::taped(11, tape)), expected);
         assert_eq!(some_choices(&mut Choices::drawn(11)), expected);
@@ -250,7 +251,7 @@ mod tests {
     fn taking_an_entry_away_moves_no_other() {
         let mut recorded = Choices::recorded(3);
         let expected = some_choices(&mut recorded);
-        let mut tape = recorded.into_tape();
+        let mut tape = recorded.tape();
         let (first, _) = tape.pop_first().unwrap();
         let shorter = some_choices(&mut Choices::taped(3, tape));
         assert_eq!(expected.iter().zip(&shorter).filter(|(a, b)| a != b).count(), 1, "{first:?}");

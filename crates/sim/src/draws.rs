@@ -46,9 +46,7 @@ impl Stream {
 
 /// The part of `0..bound` that `value` stands for, by multiplication: uneven by less than `bound` in 2^64.
 pub(crate) const fn scale(value: u64, bound: u64) -> u64 {
-    #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below the bound")]
-    let scaled = ((value as u128 * bound as u128) >> 64) as u64;
-    scaled
+    ((value as u128 * bound as u128) >> 64) as u64
 }
 
 /// SplitMix64's finaliser: a bijection in which each bit of the input moves half of the output's.

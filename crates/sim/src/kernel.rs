@@ -7,7 +7,7 @@ use crate::choice::Choices;
 use crate::fault::{FaultFamily, FaultLog};
 use crate::queue::{EventId, Queue};
 use crate::time::SimTime;
-use crate::trace::{At, TaskId, Trace, Traced};
+use crate::trace::{At, DiskOperation, TaskId, Trace, Traced};
 
 /// A node, numbered from 0 in the order in which nodes were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,12 +34,64 @@ pub(crate) struct Kernel<E> {
     pub(crate) faults: FaultLog,
     pub(crate) to_wake: Vec<Waker>,
     pub(crate) to_drop: Vec<Waker>,
+    pub(crate) waits: Vec<Wait>,
+}
+
+/// What a task waits for, for dumps of a world in which nothing happens any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// A timer.
+    Timer { until: SimTime },
+    /// The end of another task.
+    Join { task: TaskId },
+    /// A name's addresses.
+    Lookup,
+    /// A connection that somebody makes.
+    Accept { listener: u64 },
+    /// A connection of its own.
+    Connect { connection: u64 },
+    /// Bytes of a connection, or its end.
+    Read { connection: u64 },
+    /// Room for bytes in a connection.
+    Write { connection: u64 },
+    /// A datagram.
+    Datagram { socket: u64 },
+    /// An operation on a file.
+    Disk { operation: DiskOperation, file: u64 },
 }
 
 impl<E> Kernel<E> {
+    /// Time 0, no events.
+    pub(crate) fn new(choices: Choices, trace: Trace, faults: FaultLog) -> Self {
+        Self {
+            now: SimTime::ZERO,
+            node: None,
+            task: None,
+            events: Queue::new(),
+            choices,
+            trace,
+            faults,
+            to_wake: Vec::new(),
+            to_drop: Vec::new(),
+            waits: Vec::new(),
+        }
+    }
+
     /// Puts in an event that is due `nanos` nanoseconds from now.
     pub(crate) fn schedule(&mut self, nanos: u64, event: E) -> EventId {
         self.events.put(self.now.after_nanos(nanos), event)
+    }
+
+    /// As [`Self::schedule`], for what comes whether or not the program does anything, such as the next fault: a
+    /// world in which nothing else is to come stands still.
+    pub(crate) fn schedule_background(&mut self, nanos: u64, event: E) -> EventId {
+        self.events.put_background(self.now.after_nanos(nanos), event)
+    }
+
+    /// The task that is polled now waits for this, among others. To be told at each poll that gives
+    /// [`Poll::Pending`](std::task::Poll::Pending).
+    pub(crate) fn wait(&mut self, wait: Wait) {
+        self.waits.push(wait);
     }
 
     /// Records an event of the current task and node; see [`Trace::event`].
@@ -68,5 +120,21 @@ impl<E> Kernel<E> {
     /// Drops `waker` as soon as nothing is borrowed.
     pub(crate) fn discard(&mut self, waker: Option<Waker>) {
         self.to_drop.extend(waker);
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timer { until } => write!(f, "a timer until {until}"),
+            Self::Join { task } => write!(f, "the end of {task}"),
+            Self::Lookup => f.write_str("the addresses of a name"),
+            Self::Accept { listener } => write!(f, "a connection to listener {listener}"),
+            Self::Connect { connection } => write!(f, "connection {connection} to be made"),
+            Self::Read { connection } => write!(f, "bytes of connection {connection}"),
+            Self::Write { connection } => write!(f, "room in connection {connection}"),
+            Self::Datagram { socket } => write!(f, "a datagram for socket {socket}"),
+            Self::Disk { operation, file } => write!(f, "{operation:?} of file {file}"),
+        }
     }
 }

@@ -7,13 +7,16 @@
 pub mod chaos;
 mod choice;
 mod draws;
+mod error;
 mod fault;
 mod kernel;
 pub mod oracle;
+mod providers;
 mod queue;
 mod time;
 mod trace;
 mod wire;
+mod world;
 
 pub use chaos::{
     AssertionStats, BuggifySite, CheckFailure, ContractViolation, Invariant, InvariantCheck, InvariantView,
@@ -21,12 +24,17 @@ pub use chaos::{
     reset_assertion_results, validate_assertion_contracts,
 };
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
+pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
+pub use providers::{SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider};
 pub use time::SimTime;
-pub use trace::{TaskId, TraceEvent, Traced};
+pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};
 pub use wire::{
     CodecError, Endpoint, JsonCodec, MESSAGE_BYTES_MAX, MessageCodec, NetworkAddress,
-    NetworkAddressParseError, SimulationError, SimulationResult, UID, WELL_KNOWN_RESERVED_COUNT,
-    WellKnownToken, flags,
+    NetworkAddressParseError, UID, WELL_KNOWN_RESERVED_COUNT, WellKnownToken, flags,
+};
+pub use world::{
+    ConnectionStateChange, Down, Event, EventQueue, NetworkOperation, SchedulePolicy, ScheduledEvent,
+    SimJoinHandle, SimWorld, SleepFuture, TaskPanic, WeakSimWorld, WorldConfig,
 };

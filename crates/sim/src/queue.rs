@@ -13,6 +13,7 @@ pub(crate) struct Queue<E> {
     free: Vec<u32>,
     next_order: u64,
     live: usize,
+    background: usize,
 }
 
 /// An event in a queue.
@@ -21,6 +22,10 @@ pub(crate) struct EventId {
     slot: u32,
     generation: u32,
 }
+
+/// A point in the order in which events were put in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fence(u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -33,13 +38,14 @@ struct Key {
 #[derive(Debug)]
 struct Slot<E> {
     generation: u32,
+    is_background: bool,
     event: Option<E>,
 }
 
 impl<E> Queue<E> {
     /// No events.
     pub(crate) const fn new() -> Self {
-        Self { heap: Vec::new(), slots: Vec::new(), free: Vec::new(), next_order: 0, live: 0 }
+        Self { heap: Vec::new(), slots: Vec::new(), free: Vec::new(), next_order: 0, live: 0, background: 0 }
     }
 
     /// Puts in an event that is due at `time`.
@@ -48,12 +54,23 @@ impl<E> Queue<E> {
     ///
     /// If there are 2^32 of them.
     pub(crate) fn put(&mut self, time: SimTime, event: E) -> EventId {
+        self.put_as(time, event, false)
+    }
+
+    /// As [`Self::put`], for what comes whether or not the program does anything: see [`Self::is_idle`].
+    pub(crate) fn put_background(&mut self, time: SimTime, event: E) -> EventId {
+        self.background += 1;
+        self.put_as(time, event, true)
+    }
+
+    fn put_as(&mut self, time: SimTime, event: E, is_background: bool) -> EventId {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, event: None });
+            self.slots.push(Slot { generation: 0, is_background: false, event: None });
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 events at a time")
         });
         let place = &mut self.slots[slot as usize];
         place.event = Some(event);
+        place.is_background = is_background;
         let id = EventId { slot, generation: place.generation };
         let key = Key { time, order: self.next_order, slot, generation: id.generation };
         self.next_order += 1;
@@ -85,12 +102,33 @@ impl<E> Queue<E> {
 
     /// Takes the next event if it is due at `time` or before.
     pub(crate) fn take_due(&mut self, time: SimTime) -> Option<(SimTime, E)> {
-        if self.next_time()? > time {
+        self.take_due_before(time, Fence(u64::MAX))
+    }
+
+    /// Takes the next event if it is due at `time` or before, and was put in before `fence`.
+    pub(crate) fn take_due_before(&mut self, time: SimTime, fence: Fence) -> Option<(SimTime, E)> {
+        if self.next_time()? > time || self.heap.first()?.order >= fence.0 {
             return None;
         }
         let key = self.pop_key();
         let event = self.vacate(EventId { slot: key.slot, generation: key.generation })?;
         Some((key.time, event))
+    }
+
+    /// Tells what is put in from now on from what is there.
+    pub(crate) const fn fence(&self) -> Fence {
+        Fence(self.next_order)
+    }
+
+    /// An event that has not come up.
+    pub(crate) fn get_mut(&mut self, id: EventId) -> Option<&mut E> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        if slot.generation == id.generation { slot.event.as_mut() } else { None }
+    }
+
+    /// Whether nothing is to come but background: a program that waits now waits for ever.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.live == self.background
     }
 
     /// How many events there are.
@@ -105,6 +143,7 @@ impl<E> Queue<E> {
         }
         let event = slot.event.take()?;
         slot.generation = slot.generation.wrapping_add(1);
+        self.background -= usize::from(slot.is_background);
         self.free.push(id.slot);
         self.live -= 1;
         Some(event)
@@ -141,13 +180,13 @@ impl<E> Queue<E> {
         let mut at = 0;
         loop {
             let first = at * ARITY + 1;
-            let last = (first + ARITY).min(self.heap.len());
-            let Some(least) = (first..last).min_by_key(|&child| self.heap[child]) else { break };
-            if self.heap[least] >= key {
+            let end = (first + ARITY).min(self.heap.len());
+            let Some(smallest) = (first..end).min_by_key(|&child| self.heap[child]) else { break };
+            if self.heap[smallest] >= key {
                 break;
             }
-            self.heap[at] = self.heap[least];
-            at = least;
+            self.heap[at] = self.heap[smallest];
+            at = smallest;
         }
         self.heap[at] = key;
     }
@@ -193,5 +232,29 @@ mod tests {
             assert_eq!(queue.len(), list.len());
         }
         assert!(queue.heap.len() <= 2 * queue.len() + 64, "{} keys", queue.heap.len());
+    }
+
+    #[test]
+    fn background_is_nothing_to_wait_for() {
+        let mut queue = Queue::new();
+        let background = queue.put_background(SimTime::ZERO, 1);
+        assert!(queue.is_idle());
+        let timer = queue.put(SimTime::ZERO, 2);
+        assert!(!queue.is_idle());
+        assert_eq!(queue.cancel(timer), Some(2));
+        assert_eq!(queue.cancel(background), Some(1));
+        queue.put(SimTime::ZERO, 3);
+        assert!(!queue.is_idle(), "a slot that was used for background");
+    }
+
+    #[test]
+    fn a_fence_keeps_out_what_comes_after_it() {
+        let mut queue = Queue::new();
+        queue.put(SimTime::ZERO, 1);
+        let fence = queue.fence();
+        queue.put(SimTime::ZERO, 2);
+        assert_eq!(queue.take_due_before(SimTime::ZERO, fence), Some((SimTime::ZERO, 1)));
+        assert_eq!(queue.take_due_before(SimTime::ZERO, fence), None);
+        assert_eq!(queue.take_due(SimTime::ZERO), Some((SimTime::ZERO, 2)));
     }
 }

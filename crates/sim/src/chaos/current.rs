@@ -3,11 +3,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::chaos::checks::Checks;
 use crate::choice::Choices;
 use crate::kernel::NodeId;
 use crate::time::SimTime;
 use crate::trace::Traced;
+use crate::world::{registry::current, try_enter};
 
 /// Makes a table the current one of the thread until it is dropped; scopes nest.
 #[must_use]
@@ -44,19 +47,25 @@ pub(crate) fn publish(checks: &Checks) {
 
 /// Calls `f` with the decisions of the current world, if one is stepped.
 pub(crate) fn with_world_choices<R>(f: impl FnOnce(&mut Choices) -> R) -> Result<R, NoWorld> {
-    let _ = f;
-    Err(NoWorld)
+    current().and_then(|world| try_enter(world, |core| f(&mut core.kernel.choices))).ok_or(NoWorld)
 }
 
 /// Tells the current world, if there is one, that a check failed; when and where that was.
 pub(crate) fn trace_failure(name: &str) -> (Option<SimTime>, Option<NodeId>) {
-    let _ = || Traced::CheckFailed { name: name.to_owned() };
-    (None, None)
+    let told = current().and_then(|world| {
+        try_enter(world, |core| {
+            let kernel = &mut core.kernel;
+            let words = [u64::from(b'!'), xxh3_64(name.as_bytes()), 0, 0];
+            kernel.record(words, || Traced::CheckFailed { name: name.to_owned() });
+            (Some(kernel.now), kernel.node)
+        })
+    });
+    told.unwrap_or_default()
 }
 
 /// The time of the current world, if one is stepped.
 pub(crate) fn now() -> Option<SimTime> {
-    None
+    current().and_then(|world| try_enter(world, |core| core.kernel.now))
 }
 
 /// The seed that the thread was given for what is not in a world.

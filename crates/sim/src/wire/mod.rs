@@ -6,11 +6,9 @@
 mod address;
 mod codec;
 mod endpoint;
-mod error;
 mod uid;
 
 pub use address::{NetworkAddress, NetworkAddressParseError, flags};
 pub use codec::{CodecError, JsonCodec, MESSAGE_BYTES_MAX, MessageCodec};
 pub use endpoint::{Endpoint, WELL_KNOWN_RESERVED_COUNT, WellKnownToken};
-pub use error::{SimulationError, SimulationResult};
 pub use uid::UID;

@@ -1,0 +1,53 @@
+//! What programs on a node are given.
+
+mod random;
+mod task;
+mod time;
+
+use crate::kernel::NodeId;
+use crate::world::SimWorld;
+use crate::world::registry::Home;
+
+pub use random::SimRandomProvider;
+pub use task::SimTaskProvider;
+pub use time::SimTimeProvider;
+
+/// The world as one boot of a node sees it.
+#[derive(Clone, Debug)]
+pub struct SimProviders {
+    time: SimTimeProvider,
+    task: SimTaskProvider,
+    random: SimRandomProvider,
+}
+
+impl SimProviders {
+    fn of(home: Home) -> Self {
+        Self {
+            time: SimTimeProvider::of(home),
+            task: SimTaskProvider::of(home),
+            random: SimRandomProvider::of(home),
+        }
+    }
+
+    /// Clocks and timers.
+    pub fn time(&self) -> &SimTimeProvider {
+        &self.time
+    }
+
+    /// Tasks.
+    pub fn task(&self) -> &SimTaskProvider {
+        &self.task
+    }
+
+    /// Random streams.
+    pub fn random(&self) -> &SimRandomProvider {
+        &self.random
+    }
+}
+
+impl SimWorld {
+    /// The world as the boot of `node` that is now sees it. After the next it is of no use.
+    pub fn providers(&self, node: NodeId) -> SimProviders {
+        SimProviders::of(self.home(Some(node)))
+    }
+}

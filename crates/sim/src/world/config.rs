@@ -1,0 +1,108 @@
+//! What a world is made from.
+
+use crate::choice::{Choices, Tape};
+use crate::draws::Stream;
+use crate::fault::FaultLog;
+use crate::kernel::Kernel;
+use crate::trace::Trace;
+use crate::world::Core;
+use crate::world::nodes::Nodes;
+use crate::world::schedule::{Schedule, SchedulePolicy};
+use crate::world::tasks::Tasks;
+use crate::world::timers::TimeChaos;
+
+/// What a world is made from: its seed, and what is kept of its run.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    pub(crate) seed: u64,
+    pub(crate) schedule: SchedulePolicy,
+    pub(crate) tape: TapeMode,
+    pub(crate) keeps_trace: bool,
+    pub(crate) polls_per_instant_max: u64,
+    pub(crate) time_chaos: TimeChaos,
+}
+
+/// Where decisions come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TapeMode {
+    /// The seed.
+    #[default]
+    Drawn,
+    /// The seed; those that are not plain are kept.
+    Recorded,
+    /// This tape.
+    Taped(Tape),
+}
+
+impl WorldConfig {
+    /// A world of this seed: tasks in [random](SchedulePolicy::Random) order, no faults, nothing kept but the hash.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            schedule: SchedulePolicy::default(),
+            tape: TapeMode::Drawn,
+            keeps_trace: false,
+            polls_per_instant_max: POLLS_PER_INSTANT_MAX,
+            time_chaos: TimeChaos::none(),
+        }
+    }
+
+    /// Picks tasks by `policy`.
+    pub fn schedule(self, policy: SchedulePolicy) -> Self {
+        Self { schedule: policy, ..self }
+    }
+
+    /// Keeps each event and fault, not only their hash and counts.
+    pub fn keep_trace(self) -> Self {
+        Self { keeps_trace: true, ..self }
+    }
+
+    /// Keeps the decisions that were not plain.
+    pub fn keep_tape(self) -> Self {
+        Self { tape: TapeMode::Recorded, ..self }
+    }
+
+    /// Takes decisions from `tape`, and is plain where it has none.
+    pub fn replay(self, tape: Tape) -> Self {
+        Self { tape: TapeMode::Taped(tape), ..self }
+    }
+
+    /// Takes tasks that wake each other for ever at one instant to be stuck after `polls` polls; a million unless
+    /// said otherwise.
+    pub fn polls_per_instant_max(self, polls: u64) -> Self {
+        Self { polls_per_instant_max: polls, ..self }
+    }
+
+    pub(super) fn into_core(self) -> Core {
+        let mut choices = match self.tape {
+            TapeMode::Drawn => Choices::drawn(self.seed),
+            TapeMode::Recorded => Choices::recorded(self.seed),
+            TapeMode::Taped(tape) => Choices::taped(self.seed, tape),
+        };
+        let (trace, faults) = if self.keeps_trace {
+            (Trace::keeping(), FaultLog::keeping())
+        } else {
+            (Trace::hashing(), FaultLog::counting())
+        };
+        let schedule = Schedule::new(self.schedule, &mut choices);
+        Core {
+            seed: self.seed,
+            kernel: Kernel::new(choices, trace, faults),
+            nodes: Nodes::default(),
+            tasks: Tasks::default(),
+            time_chaos: self.time_chaos,
+            panics: Vec::new(),
+            foreign_wakes: Vec::new(),
+            polls_per_instant_max: self.polls_per_instant_max,
+            is_spinning: false,
+            polls: 0,
+            schedule,
+            polled: self.keeps_trace.then(Vec::new),
+            timer_nanos: 0,
+            random: Stream::from_seed(self.seed).fork("test"),
+            last_event: None,
+        }
+    }
+}
+
+const POLLS_PER_INSTANT_MAX: u64 = 1_000_000;

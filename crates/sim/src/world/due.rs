@@ -1,0 +1,33 @@
+//! What may be due: one kind of event for each model of the world.
+
+use std::task::Waker;
+
+use crate::kernel::NodeId;
+use crate::trace::TaskId;
+use crate::world::events::Event;
+use crate::world::waker::TaskRef;
+
+/// An event of the world, to be handled by the model that it is of.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// A timer of a task.
+    Timer(TimerDue),
+    /// A task of a slow node gets its turn.
+    Turn(TaskRef),
+    /// Something that a test put in.
+    Put(Event),
+}
+
+/// A timer that is due.
+#[derive(Debug)]
+pub(crate) struct TimerDue {
+    pub(crate) waker: Waker,
+    pub(crate) node: Option<NodeId>,
+    pub(crate) task: Option<TaskId>,
+}
+
+impl From<TimerDue> for Due {
+    fn from(due: TimerDue) -> Self {
+        Self::Timer(due)
+    }
+}

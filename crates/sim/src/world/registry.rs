@@ -1,0 +1,133 @@
+//! The worlds of a thread, and the one that runs now.
+//!
+//! All that a handle holds is the world's number. What it does goes through [`enter`], which borrows the world for
+//! that one call; no user code runs inside.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::kernel::NodeId;
+use crate::world::{Core, Shared};
+
+/// Borrows the world for one call.
+///
+/// # Panics
+///
+/// If the world has ended, or belongs to another thread.
+pub(crate) fn enter<R>(world: WorldId, body: impl FnOnce(&mut Core) -> R) -> R {
+    try_enter(world, body).unwrap_or_else(|| ended())
+}
+
+/// As [`enter`], and none if the world has ended: for what is dropped late.
+pub(crate) fn try_enter<R>(world: WorldId, body: impl FnOnce(&mut Core) -> R) -> Option<R> {
+    let shared = find(world)?;
+    let mut core = shared.core.borrow_mut();
+    Some(body(&mut core))
+}
+
+/// The world, if it is of this thread and has not ended.
+pub(crate) fn find(world: WorldId) -> Option<Rc<Shared>> {
+    // The list itself is gone when a thread's last values are dropped.
+    WORLDS
+        .try_with(|worlds| {
+            let worlds = worlds.borrow();
+            worlds.iter().rev().find(|(id, _)| *id == world).and_then(|(_, shared)| shared.upgrade())
+        })
+        .ok()
+        .flatten()
+}
+
+#[cold]
+#[inline(never)]
+pub(crate) fn ended() -> ! {
+    panic!("a handle of a simulated world was used after the world's end, or on another thread");
+}
+
+/// The world that runs on this thread now.
+pub(crate) fn current() -> Option<WorldId> {
+    CURRENT.get()
+}
+
+/// Makes `world` the current one until the guard is dropped.
+pub(crate) fn make_current(world: WorldId) -> CurrentGuard {
+    CurrentGuard { before: CURRENT.replace(Some(world)), _not_send: PhantomData }
+}
+
+/// Puts back the world that was current before.
+#[derive(Debug)]
+pub(crate) struct CurrentGuard {
+    before: Option<WorldId>,
+    _not_send: PhantomData<Rc<()>>,
+}
+
+impl Drop for CurrentGuard {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+/// Adds a world to those of this thread.
+pub(super) fn add(world: WorldId, shared: Weak<Shared>) {
+    WORLDS.with(|worlds| worlds.borrow_mut().push((world, shared)));
+}
+
+/// Takes a world away from those of this thread.
+pub(super) fn remove(world: WorldId) {
+    // Nothing to take it from if the thread itself ends.
+    let _ = WORLDS.try_with(|worlds| worlds.borrow_mut().retain(|(id, _)| *id != world));
+}
+
+/// A world of this process. Numbers are used again after 2^24 worlds; they are no part of what is recorded.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WorldId(u32);
+
+impl WorldId {
+    /// Bits of a number.
+    pub(crate) const BITS: u32 = 24;
+
+    /// A number that no other world of this process has, unless it is very old.
+    pub(super) fn next() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed) & ((1 << Self::BITS) - 1))
+    }
+
+    /// The number, below 2^24.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The world of this number.
+    pub(crate) const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Debug for WorldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WorldId")
+    }
+}
+
+/// Where a handle belongs: a world, and in it one boot of a node, or the test itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Home {
+    pub(crate) world: WorldId,
+    pub(crate) node: Option<NodeId>,
+    pub(crate) boot: u32,
+    _not_send: PhantomData<Rc<()>>,
+}
+
+impl Home {
+    /// Boot number `boot` of `node`; without a node, the test itself.
+    pub(crate) const fn new(world: WorldId, node: Option<NodeId>, boot: u32) -> Self {
+        Self { world, node, boot, _not_send: PhantomData }
+    }
+}
+
+thread_local! {
+    static WORLDS: RefCell<Vec<(WorldId, Weak<Shared>)>> = const { RefCell::new(Vec::new()) };
+    static CURRENT: Cell<Option<WorldId>> = const { Cell::new(None) };
+}

@@ -1,0 +1,98 @@
+//! The suites of the traits, each case in a world of its own, over several seeds.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+
+use samestep_memory_providers::{MemoryNetworkProvider, MemoryProviders, MemoryStorageProvider, MemoryWorld};
+use samestep_provider_traits::contract::{self, Harness};
+use samestep_provider_traits::{JoinError, Providers};
+use samestep_sim::{
+    SchedulePolicy, SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider, SimWorld, WorldConfig,
+};
+
+/// Makes a fresh world for each case.
+struct Fresh {
+    config: WorldConfig,
+}
+
+impl Harness for Fresh {
+    type Providers = Ours;
+
+    fn run<Fut: Future<Output = ()> + 'static>(&self, test: impl FnOnce(Ours) -> Fut) {
+        let memory = MemoryWorld::new(0).providers();
+        let world = SimWorld::with_config(self.config.clone());
+        let node = world.add_node("node", IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let ours = Ours { sim: world.providers(node), memory };
+        let mut task = world.spawn(Some(node), "test", test(ours));
+        let end = world.block_on(&mut task);
+        match end {
+            Some(Ok(())) => {}
+            Some(Err(JoinError::Panicked { message })) => panic!("{message}"),
+            other => panic!("{other:?}: {world:?}"),
+        }
+    }
+}
+
+/// Our time, tasks and randomness.
+#[derive(Clone)]
+struct Ours {
+    sim: SimProviders,
+    memory: MemoryProviders,
+}
+
+impl Providers for Ours {
+    type Time = SimTimeProvider;
+    type Task = SimTaskProvider;
+    type Random = SimRandomProvider;
+    type Network = MemoryNetworkProvider;
+    type Storage = MemoryStorageProvider;
+
+    fn time(&self) -> &Self::Time {
+        self.sim.time()
+    }
+
+    fn task(&self) -> &Self::Task {
+        self.sim.task()
+    }
+
+    fn random(&self) -> &Self::Random {
+        self.sim.random()
+    }
+
+    fn network(&self) -> &Self::Network {
+        self.memory.network()
+    }
+
+    fn storage(&self) -> &Self::Storage {
+        self.memory.storage()
+    }
+}
+
+fn worlds() -> Vec<Fresh> {
+    let policies = [SchedulePolicy::Fifo, SchedulePolicy::Random];
+    let configs = policies
+        .into_iter()
+        .flat_map(|policy| (0..8).map(move |seed| WorldConfig::new(seed).schedule(policy.clone())));
+    configs.map(|config| Fresh { config }).collect()
+}
+
+#[test]
+fn time_keeps_the_contract() {
+    for world in worlds() {
+        contract::check(&world, &contract::time::cases());
+    }
+}
+
+#[test]
+fn tasks_keep_the_contract() {
+    for world in worlds() {
+        contract::check(&world, &contract::task::cases());
+    }
+}
+
+#[test]
+fn randomness_keeps_the_contract() {
+    for world in worlds() {
+        contract::check(&world, &contract::random::cases());
+    }
+}
