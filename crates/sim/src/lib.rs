@@ -4,18 +4,26 @@
 //!
 //! It opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
 
+pub mod chaos;
 mod choice;
 mod draws;
 mod error;
 mod fault;
 mod kernel;
+pub mod oracle;
 mod providers;
 mod queue;
 mod runner;
 mod time;
 mod trace;
+mod wire;
 mod world;
 
+pub use chaos::{
+    AssertionStats, BuggifySite, CheckFailure, ContractViolation, Invariant, InvariantCheck, InvariantView,
+    StateRegistry, buggify_init, buggify_reset, buggify_sites, get_assertion_results, invariant_fn,
+    reset_assertion_results, validate_assertion_contracts,
+};
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
 pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
@@ -24,6 +32,10 @@ pub use providers::{SimProviders, SimRandomProvider, SimTaskProvider, SimTimePro
 pub use runner::{Failure, TaskState};
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};
+pub use wire::{
+    CodecError, Endpoint, JsonCodec, MESSAGE_BYTES_MAX, MessageCodec, NetworkAddress,
+    NetworkAddressParseError, UID, WELL_KNOWN_RESERVED_COUNT, WellKnownToken, flags,
+};
 pub use world::{
     ConnectionStateChange, Down, Event, EventQueue, NetworkOperation, SchedulePolicy, ScheduledEvent,
     SimJoinHandle, SimWorld, SleepFuture, TaskPanic, WeakSimWorld, WorldConfig,
