@@ -312,6 +312,7 @@ impl Core {
                     ready.wake(task.slot, task.generation);
                 }
             }
+            Due::Disk(due) => self.disks.handle_due(&mut self.kernel, due),
             Due::Put(event) => self.last_event = Some(event),
         }
     }

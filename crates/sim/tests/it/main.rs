@@ -2,4 +2,5 @@
 
 mod contracts;
 mod nodes;
+mod storage_contract;
 mod world;
