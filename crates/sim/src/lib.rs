@@ -7,6 +7,7 @@
 mod arrivals;
 pub mod chaos;
 mod choice;
+mod clock;
 mod disk;
 mod draws;
 mod error;
@@ -27,6 +28,7 @@ pub use chaos::{
     reset_assertion_results, validate_assertion_contracts,
 };
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
+pub use clock::ClockConfiguration;
 pub use disk::{
     CrashConfiguration, DamageExtent, DiskFault, DiskFaultRates, FaultBudget, StorageConfiguration,
 };

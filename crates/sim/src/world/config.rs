@@ -1,6 +1,7 @@
 //! What a world is made from.
 
 use crate::choice::{Choices, Tape};
+use crate::clock::{ClockConfiguration, Clocks};
 use crate::disk::{Disks, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
@@ -21,6 +22,7 @@ pub struct WorldConfig {
     pub(crate) keeps_trace: bool,
     pub(crate) polls_per_instant_max: u64,
     pub(crate) time_chaos: TimeChaos,
+    pub(crate) clocks: ClockConfiguration,
     pub(crate) storage: StorageConfiguration,
 }
 
@@ -46,6 +48,7 @@ impl WorldConfig {
             keeps_trace: false,
             polls_per_instant_max: POLLS_PER_INSTANT_MAX,
             time_chaos: TimeChaos::none(),
+            clocks: ClockConfiguration::default(),
             storage: StorageConfiguration::default(),
         }
     }
@@ -76,6 +79,11 @@ impl WorldConfig {
         Self { polls_per_instant_max: polls, ..self }
     }
 
+    /// Gives each node that is added a wall clock that may be wrong in these ways.
+    pub fn clocks(self, clocks: ClockConfiguration) -> Self {
+        Self { clocks, ..self }
+    }
+
     /// Gives each node that is added a disk of this kind.
     pub fn storage(self, storage: StorageConfiguration) -> Self {
         Self { storage, ..self }
@@ -99,6 +107,7 @@ impl WorldConfig {
             nodes: Nodes::default(),
             tasks: Tasks::default(),
             time_chaos: self.time_chaos,
+            clocks: Clocks::new(self.clocks),
             disks: Disks::new(self.storage),
             panics: Vec::new(),
             failures: Vec::new(),
@@ -108,7 +117,6 @@ impl WorldConfig {
             polls: 0,
             schedule,
             polled: self.keeps_trace.then(Vec::new),
-            timer_nanos: 0,
             random: Stream::from_seed(self.seed).fork("test"),
             last_event: None,
         }

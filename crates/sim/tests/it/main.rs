@@ -1,6 +1,8 @@
 //! What users of the crate see.
 
 mod contracts;
+mod disk_bytes;
 mod nodes;
+mod seeds;
 mod storage_contract;
 mod world;
