@@ -325,7 +325,7 @@ fn torn_since(world: &SimWorld, seen: usize) -> [Vec<(usize, usize)>; 3] {
 #[test]
 fn synced_bytes_are_never_lost_and_unsynced_ones_sometimes() {
     let (mut losing, mut durable) = (0, 0);
-    let seeds = seeds::count(300);
+    let seeds = seeds::count(200);
     for seed in 0..seeds {
         let (sector_bytes, atomic_bytes) =
             [(512, 512), (4096, 4096), (4096, 8)][usize::try_from(seed % 3).unwrap()];
@@ -345,7 +345,7 @@ fn synced_bytes_are_never_lost_and_unsynced_ones_sometimes() {
 /// With each kind of fault on that destroys durable bytes, each byte that changed is in a fault's range.
 #[test]
 fn durable_bytes_change_by_faults_on_record_alone() {
-    let seeds = seeds::count(300);
+    let seeds = seeds::count(200);
     let (mut damaged, mut durable) = (0, 0);
     for seed in 0..seeds {
         let storage = StorageConfiguration {

@@ -2,6 +2,7 @@
 
 mod contracts;
 mod disk_bytes;
+mod disk_names;
 mod nodes;
 mod seeds;
 mod storage_contract;

@@ -1,4 +1,14 @@
-//! How many seeds tests try, and numbers of their own.
+//! How many seeds tests try, numbers of their own, and nodes.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use samestep_sim::{NodeId, SimWorld};
+
+/// A new node, at an address of its own.
+pub(crate) fn node_of(world: &SimWorld, name: &str) -> NodeId {
+    let number = u8::try_from(world.nodes().len() + 1).unwrap();
+    world.add_node(name, IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)))
+}
 
 /// As many seeds as `SIM_SEEDS` says, else `default`: a few hundred in a usual run, 10 000 in a long one.
 #[expect(clippy::disallowed_methods, reason = "how long a test takes is for who runs it to say")]
