@@ -4,6 +4,7 @@
 //!
 //! It opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
 
+mod ambient;
 pub mod chaos;
 mod choice;
 mod draws;
@@ -19,6 +20,10 @@ mod trace;
 mod wire;
 mod world;
 
+pub use ambient::{
+    current_sim_seed, get_current_sim_seed, reset_sim_rng, set_sim_seed, sim_random, sim_random_range,
+    sim_random_range_or_default,
+};
 pub use chaos::{
     AssertionStats, BuggifySite, CheckFailure, ContractViolation, Invariant, InvariantCheck, InvariantView,
     StateRegistry, buggify_init, buggify_reset, buggify_sites, get_assertion_results, invariant_fn,

@@ -1,5 +1,6 @@
 //! What a world is made from.
 
+use crate::ambient::Ambient;
 use crate::choice::{Choices, Tape};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
@@ -84,6 +85,7 @@ impl WorldConfig {
         } else {
             (Trace::hashing(), FaultLog::counting())
         };
+        let random = Stream::from_seed(self.seed).fork("test");
         let schedule = Schedule::new(self.schedule, &mut choices);
         Core {
             seed: self.seed,
@@ -100,7 +102,8 @@ impl WorldConfig {
             schedule,
             polled: self.keeps_trace.then(Vec::new),
             timer_nanos: 0,
-            random: Stream::from_seed(self.seed).fork("test"),
+            random,
+            ambient: Ambient::of_part(self.seed, random),
             last_event: None,
         }
     }

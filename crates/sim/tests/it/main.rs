@@ -2,4 +2,5 @@
 
 mod contracts;
 mod nodes;
+mod seed;
 mod world;
