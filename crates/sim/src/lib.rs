@@ -7,6 +7,7 @@
 mod ambient;
 pub mod chaos;
 mod choice;
+mod determinism;
 mod draws;
 mod error;
 mod fault;
@@ -30,6 +31,7 @@ pub use chaos::{
     reset_assertion_results, validate_assertion_contracts,
 };
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
+pub use determinism::Divergence;
 pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
