@@ -13,6 +13,7 @@ mod kernel;
 pub mod oracle;
 mod providers;
 mod queue;
+pub mod report;
 mod time;
 mod trace;
 mod wire;
