@@ -14,6 +14,7 @@ pub mod oracle;
 mod providers;
 mod queue;
 pub mod report;
+mod runner;
 mod time;
 mod trace;
 mod wire;
@@ -29,6 +30,7 @@ pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
 pub use providers::{SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider};
+pub use runner::{Failure, TaskState};
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};
 pub use wire::{

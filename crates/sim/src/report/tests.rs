@@ -132,9 +132,9 @@ fn a_dump_says_what_each_task_waits_for() {
     let dump = world.task_dump();
     let lines: Vec<_> = dump.lines().collect();
     assert_eq!(lines.len(), 2, "{dump}");
-    assert!(lines[0].starts_with(r#"task 0 "sleeper" on alpha, started at "#), "{dump}");
+    assert!(lines[0].starts_with(r#"task 0 "sleeper" of alpha, started at "#), "{dump}");
     assert!(lines[0].contains("report/tests.rs:") && lines[0].contains("polled 1 times"), "{dump}");
     assert!(lines[0].ends_with("waits for a timer until 1.000000000s"), "{dump}");
-    assert!(lines[1].contains("\"stuck\" on the test"), "{dump}");
-    assert!(lines[1].ends_with("waits for something the world does not know"), "{dump}");
+    assert!(lines[1].starts_with("task 1 \"stuck\", started at "), "{dump}");
+    assert!(lines[1].ends_with("waits for something of its own"), "{dump}");
 }

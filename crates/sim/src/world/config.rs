@@ -92,6 +92,7 @@ impl WorldConfig {
             tasks: Tasks::default(),
             time_chaos: self.time_chaos,
             panics: Vec::new(),
+            failures: Vec::new(),
             foreign_wakes: Vec::new(),
             polls_per_instant_max: self.polls_per_instant_max,
             is_spinning: false,

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use samestep_provider_traits::JoinError;
 
+use crate::runner::take_location;
 use crate::time::SimTime;
 use crate::trace::Traced;
 use crate::world::due::Due;
@@ -74,7 +75,7 @@ impl Shared {
     }
 
     /// Drops all tasks, in the order in which they started, and those which their values start when dropped.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let _current = make_current(self.id);
         loop {
             let slots = self.core.borrow().tasks.all();
@@ -256,7 +257,8 @@ impl Shared {
             core.kernel.record(words, || Traced::TaskEnded { panicked });
             if let Some(message) = &panic {
                 let (name, message) = (task.name.to_string(), message.clone());
-                core.panics.push(TaskPanic { task: task.id, name, node: task.node, message });
+                let (node, location) = (task.node, take_location());
+                core.panics.push(TaskPanic { task: task.id, name, node, message, location });
             }
         }
         drop((core, ready));
@@ -280,7 +282,8 @@ impl Shared {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(future))) {
             let message = panic_message(&*payload);
             let (name, node) = (task.name.to_string(), task.node);
-            self.core.borrow_mut().panics.push(TaskPanic { task: task.id, name, node, message });
+            let panic = TaskPanic { task: task.id, name, node, message, location: take_location() };
+            self.core.borrow_mut().panics.push(panic);
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::choice::Tape;
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::{Kernel, NodeId};
+use crate::runner::Failure;
 use crate::time::SimTime;
 use crate::trace::{TaskId, TraceEvent, Traced};
 use crate::world::due::Due;
@@ -74,6 +75,7 @@ pub(crate) struct Core {
     pub(crate) tasks: Tasks,
     pub(crate) time_chaos: TimeChaos,
     pub(crate) panics: Vec<TaskPanic>,
+    pub(crate) failures: Vec<Failure>,
     /// Tasks that another thread woke, by name.
     pub(crate) foreign_wakes: Vec<String>,
     pub(crate) polls_per_instant_max: u64,
@@ -158,7 +160,7 @@ impl SimWorld {
     /// Steps until `is_reached`, asked before each step. Tells whether it was, before nothing more was to come.
     pub fn run_until_met(&self, mut is_reached: impl FnMut(&Self) -> bool) -> bool {
         while !is_reached(self) {
-            let can_go_on = !self.is_stuck() && self.shared.step(SimTime::MAX);
+            let can_go_on = !self.is_spinning() && self.shared.step(SimTime::MAX);
             if !can_go_on {
                 return is_reached(self);
             }
@@ -248,8 +250,19 @@ impl SimWorld {
         WeakSimWorld::new(self.shared.id)
     }
 
+    /// Makes the run of this world a failed one. One that is driven by a runner stops at the end of the instant.
+    pub fn fail(&self, failure: Failure) {
+        self.shared.core.borrow_mut().fail(failure);
+    }
+
+    /// Whether a task has panicked, or something was found that must not be.
+    pub fn has_failed(&self) -> bool {
+        let core = self.shared.core.borrow();
+        !core.panics.is_empty() || !core.failures.is_empty()
+    }
+
     /// Whether tasks wake each other for ever at one instant, so that time cannot go on.
-    pub(crate) fn is_stuck(&self) -> bool {
+    pub(crate) fn is_spinning(&self) -> bool {
         self.shared.core.borrow().is_spinning
     }
 
@@ -261,6 +274,14 @@ impl SimWorld {
 }
 
 impl Core {
+    /// Makes the run a failed one.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        let kind = xxhash_rust::xxh3::xxh3_64(failure.to_string().as_bytes());
+        self.kernel
+            .record([u64::from(b'!'), kind, 0, 0], || Traced::CheckFailed { name: failure.to_string() });
+        self.failures.push(failure);
+    }
+
     /// The random numbers of a boot, or of the test itself.
     pub(crate) fn random_of(&mut self, home: Home) -> &mut Stream {
         match home.node {

@@ -133,6 +133,8 @@ pub struct TaskPanic {
     pub node: Option<NodeId>,
     /// The panic's message.
     pub message: String,
+    /// Where it happened (file, line and column), if the world was driven by one of this crate's runners.
+    pub location: Option<String>,
 }
 
 /// Handle to a task of a simulated world. Dropping it detaches the task.
@@ -162,7 +164,7 @@ impl<T: 'static> JoinHandle<T> for SimJoinHandle<T> {
 
 impl<T> SimJoinHandle<T> {
     /// The output, if the task has ended and it was not taken.
-    pub(super) fn take(&mut self) -> Option<Result<T, JoinError>> {
+    pub(crate) fn take(&mut self) -> Option<Result<T, JoinError>> {
         self.joint.state.borrow_mut().result.take()
     }
 }
