@@ -15,6 +15,7 @@ mod kernel;
 pub mod oracle;
 mod providers;
 mod queue;
+pub mod report;
 mod runner;
 mod time;
 mod trace;
