@@ -5,9 +5,11 @@
 //! It opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
 
 mod ambient;
+mod arrivals;
 pub mod chaos;
 mod choice;
 mod determinism;
+mod disk;
 mod draws;
 mod error;
 mod fault;
@@ -33,10 +35,15 @@ pub use chaos::{
 };
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
 pub use determinism::Divergence;
+pub use disk::{
+    CrashConfiguration, DamageExtent, DiskFault, DiskFaultRates, FaultBudget, StorageConfiguration,
+};
 pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
-pub use providers::{SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider};
+pub use providers::{
+    SimFile, SimLock, SimProviders, SimRandomProvider, SimStorageProvider, SimTaskProvider, SimTimeProvider,
+};
 pub use runner::{Failure, TaskState};
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};

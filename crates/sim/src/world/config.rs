@@ -2,6 +2,7 @@
 
 use crate::ambient::Ambient;
 use crate::choice::{Choices, Tape};
+use crate::disk::{Disks, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::Kernel;
@@ -21,6 +22,7 @@ pub struct WorldConfig {
     pub(crate) keeps_trace: bool,
     pub(crate) polls_per_instant_max: u64,
     pub(crate) time_chaos: TimeChaos,
+    pub(crate) storage: StorageConfiguration,
 }
 
 /// Where decisions come from.
@@ -45,6 +47,7 @@ impl WorldConfig {
             keeps_trace: false,
             polls_per_instant_max: POLLS_PER_INSTANT_MAX,
             time_chaos: TimeChaos::none(),
+            storage: StorageConfiguration::default(),
         }
     }
 
@@ -74,6 +77,11 @@ impl WorldConfig {
         Self { polls_per_instant_max: polls, ..self }
     }
 
+    /// Gives each node that is added a disk of this kind.
+    pub fn storage(self, storage: StorageConfiguration) -> Self {
+        Self { storage, ..self }
+    }
+
     pub(super) fn into_core(self) -> Core {
         let mut choices = match self.tape {
             TapeMode::Drawn => Choices::drawn(self.seed),
@@ -93,6 +101,7 @@ impl WorldConfig {
             nodes: Nodes::default(),
             tasks: Tasks::default(),
             time_chaos: self.time_chaos,
+            disks: Disks::new(self.storage),
             panics: Vec::new(),
             failures: Vec::new(),
             foreign_wakes: Vec::new(),

@@ -313,6 +313,7 @@ impl Core {
                     ready.wake(task.slot, task.generation);
                 }
             }
+            Due::Disk(due) => self.disks.handle_due(&mut self.kernel, due),
             Due::Put(event) => {
                 self.handle_put(&event, shared);
                 self.last_event = Some(event);
