@@ -4,10 +4,12 @@
 //!
 //! It opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
 
+mod ambient;
 mod arrivals;
 pub mod chaos;
 mod choice;
 mod clock;
+mod determinism;
 mod disk;
 mod draws;
 mod error;
@@ -16,12 +18,17 @@ mod kernel;
 pub mod oracle;
 mod providers;
 mod queue;
+pub mod report;
 mod runner;
 mod time;
 mod trace;
 mod wire;
 mod world;
 
+pub use ambient::{
+    current_sim_seed, get_current_sim_seed, reset_sim_rng, set_sim_seed, sim_random, sim_random_range,
+    sim_random_range_or_default,
+};
 pub use chaos::{
     AssertionStats, BuggifySite, CheckFailure, ContractViolation, Invariant, InvariantCheck, InvariantView,
     StateRegistry, buggify_init, buggify_reset, buggify_sites, get_assertion_results, invariant_fn,
@@ -29,6 +36,7 @@ pub use chaos::{
 };
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
 pub use clock::ClockConfiguration;
+pub use determinism::Divergence;
 pub use disk::{
     CrashConfiguration, DamageExtent, DiskFault, DiskFaultRates, FaultBudget, StorageConfiguration,
 };

@@ -10,6 +10,7 @@ use crate::world::SimWorld;
 use crate::world::registry::Home;
 
 pub use random::SimRandomProvider;
+pub(crate) use random::record_draw;
 pub use storage::{SimFile, SimLock, SimStorageProvider};
 pub use task::SimTaskProvider;
 pub use time::SimTimeProvider;

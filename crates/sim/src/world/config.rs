@@ -1,5 +1,6 @@
 //! What a world is made from.
 
+use crate::ambient::Ambient;
 use crate::choice::{Choices, Tape};
 use crate::clock::{ClockConfiguration, Clocks};
 use crate::disk::{Disks, StorageConfiguration};
@@ -100,6 +101,7 @@ impl WorldConfig {
         } else {
             (Trace::hashing(), FaultLog::counting())
         };
+        let random = Stream::from_seed(self.seed).fork("test");
         let schedule = Schedule::new(self.schedule, &mut choices);
         Core {
             seed: self.seed,
@@ -117,7 +119,8 @@ impl WorldConfig {
             polls: 0,
             schedule,
             polled: self.keeps_trace.then(Vec::new),
-            random: Stream::from_seed(self.seed).fork("test"),
+            random,
+            ambient: Ambient::of_part(self.seed, random),
             last_event: None,
         }
     }

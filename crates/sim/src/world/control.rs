@@ -4,6 +4,7 @@ use std::mem;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::ambient::Ambient;
 use crate::fault::FaultFamily;
 use crate::kernel::NodeId;
 use crate::time::SimTime;
@@ -62,6 +63,7 @@ impl SimWorld {
         state.boot += 1;
         let boot = state.boot;
         state.random = random_of_boot(seed, node, boot);
+        state.ambient = Ambient::of_part(seed, state.random);
         let before = core.kernel.node.replace(node);
         core.kernel.record([u64::from(b'B'), u64::from(boot), 0, 0], || Traced::NodeBooted { boot });
         core.kernel.node = before;

@@ -22,14 +22,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use samestep_provider_traits::{JoinError, JoinHandle};
+use samestep_provider_traits::{JoinError, JoinHandle, TimeProvider};
 
+use crate::ambient::{Ambient, set_sim_seed};
 use crate::choice::Tape;
 use crate::clock::Clocks;
 use crate::disk::{Disks, FaultBudget, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::{Kernel, NodeId};
+use crate::providers::SimTimeProvider;
 use crate::runner::Failure;
 use crate::time::SimTime;
 use crate::trace::{TaskId, TraceEvent, Traced};
@@ -37,7 +39,7 @@ use crate::world::due::Due;
 use crate::world::foreign::ForeignWakes;
 use crate::world::nodes::Nodes;
 use crate::world::ready::Ready;
-use crate::world::registry::{Home, WorldId, find};
+use crate::world::registry::{Home, WorldId, current, find};
 use crate::world::schedule::Schedule;
 use crate::world::tasks::Tasks;
 use crate::world::timers::TimeChaos;
@@ -90,6 +92,7 @@ pub(crate) struct Core {
     polled: Option<Vec<TaskId>>,
     /// The random numbers of the test itself.
     random: Stream,
+    ambient: Ambient,
     last_event: Option<Event>,
 }
 
@@ -99,8 +102,12 @@ impl SimWorld {
         Self::new_with_seed(0)
     }
 
-    /// A world of this seed, which decides all that happens in it.
+    /// A world of this seed, which decides all that happens in it. Also sets the seed of what the test draws outside
+    /// of it, see [`set_sim_seed`].
     pub fn new_with_seed(seed: u64) -> Self {
+        if current().is_none() {
+            set_sim_seed(seed);
+        }
         Self::with_config(WorldConfig::new(seed))
     }
 
@@ -262,7 +269,33 @@ impl SimWorld {
 
     /// A handle that does not keep the world.
     pub fn downgrade(&self) -> WeakSimWorld {
-        WeakSimWorld::new(self.shared.id)
+        self.into()
+    }
+
+    /// Puts in an event that is due after `delay`. See [`Event`] for what each does.
+    pub fn schedule_event(&self, event: Event, delay: Duration) {
+        self.schedule_event_at(event, self.now().saturating_add(delay));
+    }
+
+    /// Puts in an event that is due at `time`, or at once if that has passed.
+    pub fn schedule_event_at(&self, event: Event, time: Duration) {
+        let kernel = &mut self.shared.core.borrow_mut().kernel;
+        kernel.events.put(SimTime::ZERO.after(time).max(kernel.now), Due::Put(event));
+    }
+
+    /// The event of those put in by the test that came up last.
+    pub fn last_processed_event(&self) -> Option<Event> {
+        self.shared.core.borrow().last_event.clone()
+    }
+
+    /// Ends when `duration` has passed: a sleep of the test itself.
+    pub fn sleep(&self, duration: Duration) -> SleepFuture {
+        SimTimeProvider::new(self).sleep(duration)
+    }
+
+    /// The clock that drifts, as the test itself sees it: see [`SimTimeProvider::timer`].
+    pub fn timer(&self) -> Duration {
+        SimTimeProvider::new(self).timer()
     }
 
     /// Makes the run of this world a failed one. One that is driven by a runner stops at the end of the instant.
@@ -291,9 +324,10 @@ impl SimWorld {
 impl Core {
     /// Makes the run a failed one.
     pub(crate) fn fail(&mut self, failure: Failure) {
-        let kind = xxhash_rust::xxh3::xxh3_64(failure.to_string().as_bytes());
-        self.kernel
-            .record([u64::from(b'!'), kind, 0, 0], || Traced::CheckFailed { name: failure.to_string() });
+        // Not what it says in full, which may name files as this machine has them.
+        let kind = xxhash_rust::xxh3::xxh3_64(failure.kind().as_bytes());
+        let name = || failure.kind().to_owned();
+        self.kernel.record([u64::from(b'!'), kind, 0, 0], || Traced::CheckFailed { name: name() });
         self.failures.push(failure);
     }
 
@@ -302,6 +336,14 @@ impl Core {
         match home.node {
             Some(node) => &mut self.nodes.get_mut(node).random,
             None => &mut self.random,
+        }
+    }
+
+    /// The random numbers that code without a provider draws now.
+    pub(crate) fn ambient(&mut self) -> &mut Ambient {
+        match self.kernel.node {
+            Some(node) => &mut self.nodes.get_mut(node).ambient,
+            None => &mut self.ambient,
         }
     }
 }

@@ -117,7 +117,9 @@ async fn survey(providers: SimProviders) -> BTreeMap<PathBuf, Option<u64>> {
             let path = Path::new(folder).join(entry.name);
             let file = providers.storage().open(&path, OpenOptions::read_only()).await.unwrap();
             let (_, bytes) = file.read_at(Vec::with_capacity(8), 0).await;
-            found.insert(path, bytes.try_into().ok().map(u64::from_le_bytes));
+            let file = bytes.try_into().ok().map(u64::from_le_bytes);
+            // Zeros are a length without its bytes.
+            found.insert(path, file.filter(|file| *file != 0));
         }
     }
     found

@@ -4,6 +4,7 @@ mod contracts;
 mod disk_bytes;
 mod disk_names;
 mod nodes;
+mod seed;
 mod seeds;
 mod storage_contract;
 mod world;
