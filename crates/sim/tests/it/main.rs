@@ -2,6 +2,8 @@
 
 mod contracts;
 mod disk_bytes;
+mod disk_families;
+mod disk_faults;
 mod disk_names;
 mod nodes;
 mod seed;
