@@ -12,7 +12,7 @@ pub(crate) mod registry;
 mod schedule;
 pub(crate) mod tasks;
 mod timers;
-mod waker;
+pub(crate) mod waker;
 mod weak;
 
 use std::cell::RefCell;
@@ -38,7 +38,7 @@ use crate::world::due::Due;
 use crate::world::foreign::ForeignWakes;
 use crate::world::nodes::Nodes;
 use crate::world::ready::Ready;
-use crate::world::registry::{Home, WorldId, current, find};
+use crate::world::registry::{Home, WorldId, current};
 use crate::world::schedule::Schedule;
 use crate::world::tasks::Tasks;
 use crate::world::timers::TimeChaos;
@@ -86,6 +86,7 @@ pub(crate) struct Core {
     /// Whether tasks went on beyond that, in the instant that is now.
     pub(crate) is_spinning: bool,
     pub(crate) polls: u64,
+    polls_of_instant: u64,
     schedule: Schedule,
     polled: Option<Vec<TaskId>>,
     /// What the clock that drifts showed last.
@@ -116,7 +117,7 @@ impl SimWorld {
         let id = WorldId::next();
         let core = RefCell::new(config.into_core());
         let shared = Rc::new(Shared { id, core, ready: RefCell::default(), foreign: foreign::listen(id) });
-        registry::add(id, Rc::downgrade(&shared));
+        registry::add(Rc::clone(&shared));
         Self { shared }
     }
 
@@ -160,10 +161,11 @@ impl SimWorld {
     }
 
     /// Takes one step: goes to the time of the next event, handles all that is due then, and runs tasks until none
-    /// is ready. Tells whether more is to come.
+    /// is ready. Tells whether more is to come; not if tasks wake each other for ever, see
+    /// [`WorldConfig::polls_per_instant_max`].
     pub fn step(&self) -> bool {
         self.shared.step(SimTime::MAX);
-        self.has_pending_events()
+        self.has_pending_events() && !self.is_spinning()
     }
 
     /// Steps until nothing is to come that does not come by itself, such as the next fault.
@@ -355,8 +357,8 @@ impl Default for SimWorld {
 
 impl Drop for SimWorld {
     fn drop(&mut self) {
-        // The list of worlds holds none strongly, and who is inside the world holds a handle.
-        if Rc::strong_count(&self.shared) == 1 && find(self.shared.id).is_some() {
+        // One is the list's. Who is inside the world holds a handle.
+        if Rc::strong_count(&self.shared) == 2 && registry::with(self.shared.id, |_| ()).is_some() {
             self.shared.end();
         }
     }
