@@ -4,8 +4,12 @@
 //!
 //! It opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
 
+mod ambient;
+mod arrivals;
 pub mod chaos;
 mod choice;
+mod determinism;
+mod disk;
 mod draws;
 mod error;
 mod fault;
@@ -20,16 +24,26 @@ mod trace;
 mod wire;
 mod world;
 
+pub use ambient::{
+    current_sim_seed, get_current_sim_seed, reset_sim_rng, set_sim_seed, sim_random, sim_random_range,
+    sim_random_range_or_default,
+};
 pub use chaos::{
     AssertionStats, BuggifySite, CheckFailure, ContractViolation, Invariant, InvariantCheck, InvariantView,
     StateRegistry, buggify_init, buggify_reset, buggify_sites, get_assertion_results, invariant_fn,
     reset_assertion_results, validate_assertion_contracts,
 };
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
+pub use determinism::Divergence;
+pub use disk::{
+    CrashConfiguration, DamageExtent, DiskFault, DiskFaultRates, FaultBudget, StorageConfiguration,
+};
 pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
-pub use providers::{SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider};
+pub use providers::{
+    SimFile, SimLock, SimProviders, SimRandomProvider, SimStorageProvider, SimTaskProvider, SimTimeProvider,
+};
 pub use runner::{Failure, TaskState};
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};

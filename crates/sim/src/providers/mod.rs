@@ -1,6 +1,7 @@
 //! What programs on a node are given.
 
 mod random;
+mod storage;
 mod task;
 mod time;
 
@@ -9,6 +10,8 @@ use crate::world::SimWorld;
 use crate::world::registry::Home;
 
 pub use random::SimRandomProvider;
+pub(crate) use random::record_draw;
+pub use storage::{SimFile, SimLock, SimStorageProvider};
 pub use task::SimTaskProvider;
 pub use time::SimTimeProvider;
 
@@ -18,6 +21,7 @@ pub struct SimProviders {
     time: SimTimeProvider,
     task: SimTaskProvider,
     random: SimRandomProvider,
+    storage: SimStorageProvider,
 }
 
 impl SimProviders {
@@ -26,6 +30,7 @@ impl SimProviders {
             time: SimTimeProvider::of(home),
             task: SimTaskProvider::of(home),
             random: SimRandomProvider::of(home),
+            storage: SimStorageProvider::of(home),
         }
     }
 
@@ -42,6 +47,11 @@ impl SimProviders {
     /// Random streams.
     pub fn random(&self) -> &SimRandomProvider {
         &self.random
+    }
+
+    /// Files and folders.
+    pub fn storage(&self) -> &SimStorageProvider {
+        &self.storage
     }
 }
 

@@ -10,7 +10,7 @@ use crate::draws::Stream;
 use crate::kernel::Kernel;
 use crate::trace::Traced;
 use crate::world::registry::{Home, current};
-use crate::world::{SimWorld, enter, try_enter};
+use crate::world::{WeakSimWorld, enter, try_enter};
 
 /// A stream of random numbers: a function of the world's seed, the node, how often it booted, and the names of the
 /// forks that lead to it. Each number drawn is recorded.
@@ -36,8 +36,8 @@ impl SimRandomProvider {
     }
 
     /// The stream of the test itself.
-    pub fn of_world(world: &SimWorld) -> Self {
-        Self::of(world.home(None))
+    pub fn of_world(world: impl Into<WeakSimWorld>) -> Self {
+        Self::of(world.into().home())
     }
 
     pub(crate) const fn of(home: Home) -> Self {
@@ -54,7 +54,7 @@ impl RandomProvider for SimRandomProvider {
         match &self.source {
             Source::Boot(home) => enter(home.world, |core| {
                 let value = core.random_of(*home).next_u64();
-                record(&mut core.kernel, value);
+                record_draw(&mut core.kernel, value);
                 value
             }),
             Source::Own(stream) => {
@@ -62,7 +62,7 @@ impl RandomProvider for SimRandomProvider {
                 let value = next.next_u64();
                 stream.set(next);
                 if let Some(world) = current() {
-                    try_enter(world, |core| record(&mut core.kernel, value));
+                    try_enter(world, |core| record_draw(&mut core.kernel, value));
                 }
                 value
             }
@@ -85,6 +85,6 @@ impl fmt::Debug for SimRandomProvider {
 }
 
 /// Records a number that a program drew.
-pub(crate) fn record<E>(kernel: &mut Kernel<E>, value: u64) {
+pub(crate) fn record_draw<E>(kernel: &mut Kernel<E>, value: u64) {
     kernel.record([u64::from(b'R'), value, 0, 0], || Traced::Drew { value });
 }

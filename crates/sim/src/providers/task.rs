@@ -6,7 +6,7 @@ use std::task::Poll;
 use samestep_provider_traits::TaskProvider;
 
 use crate::world::registry::{Home, ended, find};
-use crate::world::{SimJoinHandle, SimWorld};
+use crate::world::{SimJoinHandle, WeakSimWorld};
 
 /// Starts tasks on one boot of a node. Once the node is down, what is started is cancelled at once.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +16,8 @@ pub struct SimTaskProvider {
 
 impl SimTaskProvider {
     /// Starts tasks of the test itself, which no fault stops.
-    pub fn new(world: &SimWorld) -> Self {
-        Self::of(world.home(None))
+    pub fn new(world: impl Into<WeakSimWorld>) -> Self {
+        Self::of(world.into().home())
     }
 
     pub(crate) const fn of(home: Home) -> Self {

@@ -7,7 +7,7 @@ use samestep_provider_traits::TimeProvider;
 use crate::choice::ChoiceFamily;
 use crate::time::SimTime;
 use crate::world::registry::Home;
-use crate::world::{SimWorld, SleepFuture, enter};
+use crate::world::{SleepFuture, WeakSimWorld, enter};
 
 /// Clocks and timers of one boot of a node.
 ///
@@ -19,8 +19,8 @@ pub struct SimTimeProvider {
 
 impl SimTimeProvider {
     /// Clocks and timers of the test itself, which no fault stops.
-    pub fn new(world: &SimWorld) -> Self {
-        Self::of(world.home(None))
+    pub fn new(world: impl Into<WeakSimWorld>) -> Self {
+        Self::of(world.into().home())
     }
 
     pub(crate) const fn of(home: Home) -> Self {

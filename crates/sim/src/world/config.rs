@@ -1,6 +1,8 @@
 //! What a world is made from.
 
+use crate::ambient::Ambient;
 use crate::choice::{Choices, Tape};
+use crate::disk::{Disks, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::Kernel;
@@ -20,6 +22,7 @@ pub struct WorldConfig {
     pub(crate) keeps_trace: bool,
     pub(crate) polls_per_instant_max: u64,
     pub(crate) time_chaos: TimeChaos,
+    pub(crate) storage: StorageConfiguration,
 }
 
 /// Where decisions come from.
@@ -44,6 +47,7 @@ impl WorldConfig {
             keeps_trace: false,
             polls_per_instant_max: POLLS_PER_INSTANT_MAX,
             time_chaos: TimeChaos::none(),
+            storage: StorageConfiguration::default(),
         }
     }
 
@@ -73,6 +77,11 @@ impl WorldConfig {
         Self { polls_per_instant_max: polls, ..self }
     }
 
+    /// Gives each node that is added a disk of this kind.
+    pub fn storage(self, storage: StorageConfiguration) -> Self {
+        Self { storage, ..self }
+    }
+
     pub(super) fn into_core(self) -> Core {
         let mut choices = match self.tape {
             TapeMode::Drawn => Choices::drawn(self.seed),
@@ -84,6 +93,7 @@ impl WorldConfig {
         } else {
             (Trace::hashing(), FaultLog::counting())
         };
+        let random = Stream::from_seed(self.seed).fork("test");
         let schedule = Schedule::new(self.schedule, &mut choices);
         Core {
             seed: self.seed,
@@ -91,6 +101,7 @@ impl WorldConfig {
             nodes: Nodes::default(),
             tasks: Tasks::default(),
             time_chaos: self.time_chaos,
+            disks: Disks::new(self.storage),
             panics: Vec::new(),
             failures: Vec::new(),
             foreign_wakes: Vec::new(),
@@ -100,7 +111,8 @@ impl WorldConfig {
             schedule,
             polled: self.keeps_trace.then(Vec::new),
             timer_nanos: 0,
-            random: Stream::from_seed(self.seed).fork("test"),
+            random,
+            ambient: Ambient::of_part(self.seed, random),
             last_event: None,
         }
     }

@@ -4,6 +4,7 @@ use std::mem;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::ambient::Ambient;
 use crate::fault::FaultFamily;
 use crate::kernel::NodeId;
 use crate::time::SimTime;
@@ -24,6 +25,9 @@ impl SimWorld {
             if state.state == NodeState::Down {
                 return;
             }
+            // Unless too few copies of what is on its disk would be left: then it keeps its disk.
+            let keeps_disk = how == Down::CrashAndWipe && !core.disks.allows_wipe(node);
+            let how = if keeps_disk { Down::Crash } else { how };
             state.state = NodeState::Down;
             state.last_down = Some(how);
             state.held.clear();
@@ -36,6 +40,7 @@ impl SimWorld {
             let before = core.kernel.node.replace(node);
             core.kernel.record([u64::from(b'D'), how as u64, 0, 0], || Traced::NodeDown);
             core.kernel.fault(family, Some(node), String::new);
+            core.disks.node_down(&mut core.kernel, node, how);
             core.kernel.node = before;
             core.tasks.of_node(node)
         };
@@ -58,9 +63,11 @@ impl SimWorld {
         state.boot += 1;
         let boot = state.boot;
         state.random = random_of_boot(seed, node, boot);
+        state.ambient = Ambient::of_part(seed, state.random);
         let before = core.kernel.node.replace(node);
         core.kernel.record([u64::from(b'B'), u64::from(boot), 0, 0], || Traced::NodeBooted { boot });
         core.kernel.node = before;
+        core.disks.node_booted(node, boot);
     }
 
     /// Makes `node` stand still: its tasks are not polled, and its timers fire late. No effect unless it is up.

@@ -2,6 +2,7 @@
 
 use std::task::Waker;
 
+use crate::disk::DiskDue;
 use crate::kernel::NodeId;
 use crate::trace::TaskId;
 use crate::world::events::Event;
@@ -14,6 +15,8 @@ pub(crate) enum Due {
     Timer(TimerDue),
     /// A task of a slow node gets its turn.
     Turn(TaskRef),
+    /// An operation of a disk is over.
+    Disk(DiskDue),
     /// Something that a test put in.
     Put(Event),
 }
@@ -29,5 +32,11 @@ pub(crate) struct TimerDue {
 impl From<TimerDue> for Due {
     fn from(due: TimerDue) -> Self {
         Self::Timer(due)
+    }
+}
+
+impl From<DiskDue> for Due {
+    fn from(due: DiskDue) -> Self {
+        Self::Disk(due)
     }
 }

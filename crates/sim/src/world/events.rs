@@ -8,9 +8,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A timer is due.
+    /// Wakes a task.
     Timer {
-        /// Whatever the test calls it.
+        /// The task's number, see [`SimJoinHandle::id`](crate::SimJoinHandle::id).
         task_id: u64,
     },
     /// Something happens on a connection.
@@ -64,7 +64,8 @@ pub enum ConnectionStateChange {
 pub struct ScheduledEvent {
     time: Duration,
     event: Event,
-    sequence: u64,
+    /// Tells it from others that are due at the same time: the lower comes first.
+    pub sequence: u64,
 }
 
 impl ScheduledEvent {

@@ -10,8 +10,9 @@ use samestep_provider_traits::JoinError;
 
 use crate::runner::take_location;
 use crate::time::SimTime;
-use crate::trace::Traced;
+use crate::trace::{TaskId, Traced};
 use crate::world::due::Due;
+use crate::world::events::Event;
 use crate::world::nodes::NodeState;
 use crate::world::registry::{Home, make_current};
 use crate::world::tasks::{Joint, SimJoinHandle, SlowTurn, Task, TaskFuture, TaskPanic, panic_message};
@@ -312,7 +313,32 @@ impl Core {
                     ready.wake(task.slot, task.generation);
                 }
             }
-            Due::Put(event) => self.last_event = Some(event),
+            Due::Disk(due) => self.disks.handle_due(&mut self.kernel, due),
+            Due::Put(event) => {
+                self.handle_put(&event, shared);
+                self.last_event = Some(event);
+            }
+        }
+    }
+}
+
+impl Core {
+    /// An event that the test put in.
+    fn handle_put(&mut self, event: &Event, shared: &Shared) {
+        let digest = xxhash_rust::xxh3::xxh3_64(format!("{event:?}").as_bytes());
+        let note = || Traced::Note { name: "event".to_owned(), value: format!("{event:?}") };
+        self.kernel.record([u64::from(b'e'), digest, 0, 0], note);
+        let mut ready = shared.ready.borrow_mut();
+        let wanted = match event {
+            Event::Timer { task_id } => Some(TaskId(*task_id)),
+            Event::Shutdown => None,
+            Event::Network { .. } | Event::Connection { .. } => return,
+        };
+        for slot in self.tasks.all() {
+            if wanted.is_none() || self.tasks.id(slot) == wanted {
+                let generation = ready.generation(slot);
+                ready.wake(slot, generation);
+            }
         }
     }
 }

@@ -22,12 +22,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use samestep_provider_traits::{JoinError, JoinHandle};
+use samestep_provider_traits::{JoinError, JoinHandle, TimeProvider};
 
+use crate::ambient::{Ambient, set_sim_seed};
 use crate::choice::Tape;
+use crate::disk::{Disks, FaultBudget, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::{Kernel, NodeId};
+use crate::providers::SimTimeProvider;
 use crate::runner::Failure;
 use crate::time::SimTime;
 use crate::trace::{TaskId, TraceEvent, Traced};
@@ -35,7 +38,7 @@ use crate::world::due::Due;
 use crate::world::foreign::ForeignWakes;
 use crate::world::nodes::Nodes;
 use crate::world::ready::Ready;
-use crate::world::registry::{Home, WorldId, find};
+use crate::world::registry::{Home, WorldId, current, find};
 use crate::world::schedule::Schedule;
 use crate::world::tasks::Tasks;
 use crate::world::timers::TimeChaos;
@@ -74,6 +77,7 @@ pub(crate) struct Core {
     pub(crate) nodes: Nodes,
     pub(crate) tasks: Tasks,
     pub(crate) time_chaos: TimeChaos,
+    pub(crate) disks: Disks,
     pub(crate) panics: Vec<TaskPanic>,
     pub(crate) failures: Vec<Failure>,
     /// Tasks that another thread woke, by name.
@@ -88,6 +92,7 @@ pub(crate) struct Core {
     pub(crate) timer_nanos: u64,
     /// The random numbers of the test itself.
     random: Stream,
+    ambient: Ambient,
     last_event: Option<Event>,
 }
 
@@ -97,8 +102,12 @@ impl SimWorld {
         Self::new_with_seed(0)
     }
 
-    /// A world of this seed, which decides all that happens in it.
+    /// A world of this seed, which decides all that happens in it. Also sets the seed of what the test draws outside
+    /// of it, see [`set_sim_seed`].
     pub fn new_with_seed(seed: u64) -> Self {
+        if current().is_none() {
+            set_sim_seed(seed);
+        }
         Self::with_config(WorldConfig::new(seed))
     }
 
@@ -117,15 +126,27 @@ impl SimWorld {
     ///
     /// If another node has that name or address.
     pub fn add_node(&self, name: &str, ip: IpAddr) -> NodeId {
-        let mut core = self.shared.core.borrow_mut();
+        let core = &mut *self.shared.core.borrow_mut();
         let is_taken = core.nodes.iter().any(|(_, node)| node.name == name || node.ip == ip);
         assert!(!is_taken, "another node is called {name:?}, or is at {ip}");
         let seed = core.seed;
         let node = core.nodes.add(name, ip, seed);
         core.kernel.node = Some(node);
+        core.disks.node_added(&mut core.kernel, node);
         core.kernel.record([u64::from(b'B'), 0, 0, 0], || Traced::NodeBooted { boot: 0 });
         core.kernel.node = None;
         node
+    }
+
+    /// Gives `node` another disk's speed, room and faults. What is on the disk stays, and so do its sectors.
+    pub fn configure_storage(&self, node: NodeId, configuration: &StorageConfiguration) {
+        let core = &mut *self.shared.core.borrow_mut();
+        core.disks.configure(&mut core.kernel, node, configuration);
+    }
+
+    /// Limits the damage that disks do from now on, see [`FaultBudget`].
+    pub fn set_fault_budget(&self, budget: FaultBudget) {
+        self.shared.core.borrow_mut().disks.set_budget(budget);
     }
 
     /// Starts a task on `node`, or one of the test itself. If the node is down it is cancelled at once.
@@ -247,7 +268,33 @@ impl SimWorld {
 
     /// A handle that does not keep the world.
     pub fn downgrade(&self) -> WeakSimWorld {
-        WeakSimWorld::new(self.shared.id)
+        self.into()
+    }
+
+    /// Puts in an event that is due after `delay`. See [`Event`] for what each does.
+    pub fn schedule_event(&self, event: Event, delay: Duration) {
+        self.schedule_event_at(event, self.now().saturating_add(delay));
+    }
+
+    /// Puts in an event that is due at `time`, or at once if that has passed.
+    pub fn schedule_event_at(&self, event: Event, time: Duration) {
+        let kernel = &mut self.shared.core.borrow_mut().kernel;
+        kernel.events.put(SimTime::ZERO.after(time).max(kernel.now), Due::Put(event));
+    }
+
+    /// The event of those put in by the test that came up last.
+    pub fn last_processed_event(&self) -> Option<Event> {
+        self.shared.core.borrow().last_event.clone()
+    }
+
+    /// Ends when `duration` has passed: a sleep of the test itself.
+    pub fn sleep(&self, duration: Duration) -> SleepFuture {
+        SimTimeProvider::new(self).sleep(duration)
+    }
+
+    /// The clock that drifts, as the test itself sees it: see [`SimTimeProvider::timer`].
+    pub fn timer(&self) -> Duration {
+        SimTimeProvider::new(self).timer()
     }
 
     /// Makes the run of this world a failed one. One that is driven by a runner stops at the end of the instant.
@@ -276,9 +323,10 @@ impl SimWorld {
 impl Core {
     /// Makes the run a failed one.
     pub(crate) fn fail(&mut self, failure: Failure) {
-        let kind = xxhash_rust::xxh3::xxh3_64(failure.to_string().as_bytes());
-        self.kernel
-            .record([u64::from(b'!'), kind, 0, 0], || Traced::CheckFailed { name: failure.to_string() });
+        // Not what it says in full, which may name files as this machine has them.
+        let kind = xxhash_rust::xxh3::xxh3_64(failure.kind().as_bytes());
+        let name = || failure.kind().to_owned();
+        self.kernel.record([u64::from(b'!'), kind, 0, 0], || Traced::CheckFailed { name: name() });
         self.failures.push(failure);
     }
 
@@ -287,6 +335,14 @@ impl Core {
         match home.node {
             Some(node) => &mut self.nodes.get_mut(node).random,
             None => &mut self.random,
+        }
+    }
+
+    /// The random numbers that code without a provider draws now.
+    pub(crate) fn ambient(&mut self) -> &mut Ambient {
+        match self.kernel.node {
+            Some(node) => &mut self.nodes.get_mut(node).ambient,
+            None => &mut self.ambient,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::ambient::Ambient;
 use crate::draws::Stream;
 use crate::kernel::NodeId;
 use crate::time::SimTime;
@@ -34,6 +35,8 @@ pub(crate) struct Node {
     pub(super) held: Vec<u32>,
     /// The root of the random numbers of this boot.
     pub(crate) random: Stream,
+    /// The numbers that code without a provider draws.
+    pub(crate) ambient: Ambient,
 }
 
 /// Whether a node runs.
@@ -64,6 +67,7 @@ impl Nodes {
             busy_until: SimTime::ZERO,
             held: Vec::new(),
             random: random_of_boot(seed, id, 0),
+            ambient: Ambient::of_part(seed, random_of_boot(seed, id, 0)),
         });
         id
     }

@@ -163,6 +163,11 @@ impl<T: 'static> JoinHandle<T> for SimJoinHandle<T> {
 }
 
 impl<T> SimJoinHandle<T> {
+    /// The task's number; none if it was cancelled before it began, because its node was down.
+    pub fn id(&self) -> Option<TaskId> {
+        self.task.map(|(_, id)| id)
+    }
+
     /// The output, if the task has ended and it was not taken.
     pub(crate) fn take(&mut self) -> Option<Result<T, JoinError>> {
         self.joint.state.borrow_mut().result.take()

@@ -2,10 +2,11 @@
 
 use std::marker::PhantomData;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::error::{SimulationError, SimulationResult};
-use crate::world::SimWorld;
-use crate::world::registry::{WorldId, find};
+use crate::world::registry::{Home, WorldId, find};
+use crate::world::{Event, SimWorld, SleepFuture};
 
 /// A handle to a [`SimWorld`] that does not keep it: for tasks inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,46 @@ pub struct WeakSimWorld {
 }
 
 impl WeakSimWorld {
-    pub(super) const fn new(id: WorldId) -> Self {
-        Self { id, _not_send: PhantomData }
+    /// What belongs to the test itself.
+    pub(crate) const fn home(self) -> Home {
+        Home::new(self.id, None, 0)
+    }
+
+    /// Time since the world began.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::upgrade`].
+    pub fn now(&self) -> SimulationResult<Duration> {
+        Ok(self.upgrade()?.now())
+    }
+
+    /// As [`Self::now`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::upgrade`].
+    pub fn current_time(&self) -> SimulationResult<Duration> {
+        self.now()
+    }
+
+    /// Puts in an event, see [`SimWorld::schedule_event`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::upgrade`].
+    pub fn schedule_event(&self, event: Event, delay: Duration) -> SimulationResult<()> {
+        self.upgrade()?.schedule_event(event, delay);
+        Ok(())
+    }
+
+    /// Ends when `duration` has passed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::upgrade`].
+    pub fn sleep(&self, duration: Duration) -> SimulationResult<SleepFuture> {
+        Ok(self.upgrade()?.sleep(duration))
     }
 
     /// The world, to be dropped soon.
@@ -26,5 +65,11 @@ impl WeakSimWorld {
     /// [`SimulationError::SimulationShutdown`] if it has ended.
     pub fn upgrade(&self) -> SimulationResult<SimWorld> {
         find(self.id).map(|shared| SimWorld { shared }).ok_or(SimulationError::SimulationShutdown)
+    }
+}
+
+impl From<&SimWorld> for WeakSimWorld {
+    fn from(world: &SimWorld) -> Self {
+        Self { id: world.shared.id, _not_send: PhantomData }
     }
 }

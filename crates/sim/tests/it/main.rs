@@ -2,4 +2,6 @@
 
 mod contracts;
 mod nodes;
+mod seed;
+mod storage_contract;
 mod world;

@@ -14,7 +14,7 @@ use crate::world::{Down, SimWorld, WorldConfig};
 use crate::{SimTaskProvider, SimTimeProvider};
 
 fn plan() -> RunPlan {
-    RunPlan::new(WorldConfig::new(1).polls_per_instant_max(1000))
+    RunPlan::new(WorldConfig::new(1).keep_trace().polls_per_instant_max(1000))
 }
 
 fn run(setup: impl FnOnce(&SimWorld) -> Main) -> RunReport {
@@ -209,6 +209,7 @@ fn a_run_that_failed_leaves_nothing_behind() {
     assert_eq!(Rc::strong_count(&held), 1);
     let again = |report: &RunReport| (report.hash, report.failures.clone());
     let second = run(waits_for_ever);
+    assert_eq!(first.trace, second.trace);
     assert_eq!(again(&first).0, again(&second).0);
 }
 
