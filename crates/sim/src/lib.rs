@@ -11,6 +11,7 @@ mod draws;
 mod error;
 mod fault;
 mod kernel;
+mod net;
 pub mod oracle;
 mod providers;
 mod queue;
@@ -33,7 +34,15 @@ pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
 pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
-pub use providers::{SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider};
+pub use net::{
+    ChaosConfiguration, ConnectFailureMode, LatencyDistribution, Message, NetworkConfiguration,
+    NetworkFaults, NetworkLimits, Partition, PartitionId, PartitionStrategy, SimNetwork, Verdict,
+    sample_duration,
+};
+pub use providers::{
+    SimNetworkProvider, SimProviders, SimRandomProvider, SimTaskProvider, SimTcpListener, SimTcpStream,
+    SimTimeProvider, SimUdpSocket,
+};
 pub use runner::{Failure, TaskState};
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};

@@ -1,5 +1,6 @@
 //! What programs on a node are given.
 
+mod network;
 mod random;
 mod task;
 mod time;
@@ -8,6 +9,7 @@ use crate::kernel::NodeId;
 use crate::world::SimWorld;
 use crate::world::registry::Home;
 
+pub use network::{SimNetworkProvider, SimTcpListener, SimTcpStream, SimUdpSocket};
 pub use random::SimRandomProvider;
 pub(crate) use random::record_draw;
 pub use task::SimTaskProvider;
@@ -19,6 +21,7 @@ pub struct SimProviders {
     time: SimTimeProvider,
     task: SimTaskProvider,
     random: SimRandomProvider,
+    network: SimNetworkProvider,
 }
 
 impl SimProviders {
@@ -27,6 +30,7 @@ impl SimProviders {
             time: SimTimeProvider::of(home),
             task: SimTaskProvider::of(home),
             random: SimRandomProvider::of(home),
+            network: SimNetworkProvider::of(home),
         }
     }
 
@@ -43,6 +47,11 @@ impl SimProviders {
     /// Random streams.
     pub fn random(&self) -> &SimRandomProvider {
         &self.random
+    }
+
+    /// TCP, UDP and names.
+    pub fn network(&self) -> &SimNetworkProvider {
+        &self.network
     }
 }
 

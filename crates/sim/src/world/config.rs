@@ -5,6 +5,7 @@ use crate::choice::{Choices, Tape};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::Kernel;
+use crate::net::{Network, NetworkConfiguration, NetworkFaults, NetworkLimits};
 use crate::trace::Trace;
 use crate::world::Core;
 use crate::world::nodes::Nodes;
@@ -21,6 +22,9 @@ pub struct WorldConfig {
     pub(crate) keeps_trace: bool,
     pub(crate) polls_per_instant_max: u64,
     pub(crate) time_chaos: TimeChaos,
+    pub(crate) network: NetworkConfiguration,
+    pub(crate) network_faults: NetworkFaults,
+    pub(crate) network_limits: NetworkLimits,
 }
 
 /// Where decisions come from.
@@ -45,6 +49,9 @@ impl WorldConfig {
             keeps_trace: false,
             polls_per_instant_max: POLLS_PER_INSTANT_MAX,
             time_chaos: TimeChaos::none(),
+            network: NetworkConfiguration::without_faults(),
+            network_faults: NetworkFaults::default(),
+            network_limits: NetworkLimits::default(),
         }
     }
 
@@ -74,6 +81,22 @@ impl WorldConfig {
         Self { polls_per_instant_max: polls, ..self }
     }
 
+    /// The network's latencies, and its faults per operation; those of sleeps and of the clock that drifts are part
+    /// of them. Without: the default's latencies and no faults.
+    pub fn network(self, network: NetworkConfiguration) -> Self {
+        Self { time_chaos: TimeChaos::of(&network.chaos), network, ..self }
+    }
+
+    /// Faults of the network that come by themselves; none unless said otherwise.
+    pub fn network_faults(self, network_faults: NetworkFaults) -> Self {
+        Self { network_faults, ..self }
+    }
+
+    /// Bounds of the network.
+    pub fn network_limits(self, network_limits: NetworkLimits) -> Self {
+        Self { network_limits, ..self }
+    }
+
     pub(super) fn into_core(self) -> Core {
         let mut choices = match self.tape {
             TapeMode::Drawn => Choices::drawn(self.seed),
@@ -87,9 +110,13 @@ impl WorldConfig {
         };
         let random = Stream::from_seed(self.seed).fork("test");
         let schedule = Schedule::new(self.schedule, &mut choices);
+        let mut kernel = Kernel::new(choices, trace, faults);
+        let mut network = Network::new(&self.network, &self.network_faults, &self.network_limits);
+        network.start_faults(&mut kernel);
         Core {
             seed: self.seed,
-            kernel: Kernel::new(choices, trace, faults),
+            kernel,
+            network,
             nodes: Nodes::default(),
             tasks: Tasks::default(),
             time_chaos: self.time_chaos,

@@ -29,6 +29,7 @@ use crate::choice::Tape;
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::{Kernel, NodeId};
+use crate::net::Network;
 use crate::providers::SimTimeProvider;
 use crate::runner::Failure;
 use crate::time::SimTime;
@@ -75,6 +76,7 @@ pub(crate) struct Core {
     pub(crate) kernel: Kernel<Due>,
     pub(crate) nodes: Nodes,
     pub(crate) tasks: Tasks,
+    pub(crate) network: Network,
     pub(crate) time_chaos: TimeChaos,
     pub(crate) panics: Vec<TaskPanic>,
     pub(crate) failures: Vec<Failure>,
@@ -132,6 +134,8 @@ impl SimWorld {
         core.kernel.node = Some(node);
         core.kernel.record([u64::from(b'B'), 0, 0, 0], || Traced::NodeBooted { boot: 0 });
         core.kernel.node = None;
+        let Core { kernel, network, .. } = &mut *core;
+        network.node_added(kernel, node, ip, name);
         node
     }
 

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 
-use samestep_memory_providers::{MemoryNetworkProvider, MemoryProviders, MemoryStorageProvider, MemoryWorld};
+use samestep_memory_providers::{MemoryProviders, MemoryStorageProvider, MemoryWorld};
 use samestep_provider_traits::contract::{self, Harness};
 use samestep_provider_traits::{JoinError, Providers};
 use samestep_sim::{
-    SchedulePolicy, SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider, SimWorld, WorldConfig,
+    SchedulePolicy, SimNetworkProvider, SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider,
+    SimWorld, WorldConfig,
 };
 
 /// Makes a fresh world for each case.
@@ -33,7 +34,7 @@ impl Harness for Fresh {
     }
 }
 
-/// Our time, tasks and randomness.
+/// Our time, tasks, randomness and network.
 #[derive(Clone)]
 struct Ours {
     sim: SimProviders,
@@ -44,7 +45,7 @@ impl Providers for Ours {
     type Time = SimTimeProvider;
     type Task = SimTaskProvider;
     type Random = SimRandomProvider;
-    type Network = MemoryNetworkProvider;
+    type Network = SimNetworkProvider;
     type Storage = MemoryStorageProvider;
 
     fn time(&self) -> &Self::Time {
@@ -60,7 +61,7 @@ impl Providers for Ours {
     }
 
     fn network(&self) -> &Self::Network {
-        self.memory.network()
+        self.sim.network()
     }
 
     fn storage(&self) -> &Self::Storage {
@@ -94,5 +95,13 @@ fn tasks_keep_the_contract() {
 fn randomness_keeps_the_contract() {
     for world in worlds() {
         contract::check(&world, &contract::random::cases());
+    }
+}
+
+#[test]
+fn the_network_keeps_the_contract() {
+    for seed in 0..20 {
+        let config = WorldConfig::new(seed);
+        contract::check(&Fresh { config }, &contract::network::cases());
     }
 }
