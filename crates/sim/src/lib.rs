@@ -5,8 +5,11 @@
 //! It opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
 
 mod ambient;
+mod arrivals;
 pub mod chaos;
 mod choice;
+mod determinism;
+mod disk;
 mod draws;
 mod error;
 mod fault;
@@ -15,6 +18,7 @@ mod net;
 pub mod oracle;
 mod providers;
 mod queue;
+pub mod report;
 mod runner;
 mod time;
 mod trace;
@@ -31,6 +35,10 @@ pub use chaos::{
     reset_assertion_results, validate_assertion_contracts,
 };
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
+pub use determinism::Divergence;
+pub use disk::{
+    CrashConfiguration, DamageExtent, DiskFault, DiskFaultRates, FaultBudget, StorageConfiguration,
+};
 pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
@@ -40,8 +48,8 @@ pub use net::{
     sample_duration,
 };
 pub use providers::{
-    SimNetworkProvider, SimProviders, SimRandomProvider, SimTaskProvider, SimTcpListener, SimTcpStream,
-    SimTimeProvider, SimUdpSocket,
+    SimFile, SimLock, SimNetworkProvider, SimProviders, SimRandomProvider, SimStorageProvider,
+    SimTaskProvider, SimTcpListener, SimTcpStream, SimTimeProvider, SimUdpSocket,
 };
 pub use runner::{Failure, TaskState};
 pub use time::SimTime;

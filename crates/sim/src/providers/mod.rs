@@ -2,8 +2,11 @@
 
 mod network;
 mod random;
+mod storage;
 mod task;
 mod time;
+
+use samestep_provider_traits::Providers;
 
 use crate::kernel::NodeId;
 use crate::world::SimWorld;
@@ -12,6 +15,7 @@ use crate::world::registry::Home;
 pub use network::{SimNetworkProvider, SimTcpListener, SimTcpStream, SimUdpSocket};
 pub use random::SimRandomProvider;
 pub(crate) use random::record_draw;
+pub use storage::{SimFile, SimLock, SimStorageProvider};
 pub use task::SimTaskProvider;
 pub use time::SimTimeProvider;
 
@@ -22,6 +26,7 @@ pub struct SimProviders {
     task: SimTaskProvider,
     random: SimRandomProvider,
     network: SimNetworkProvider,
+    storage: SimStorageProvider,
 }
 
 impl SimProviders {
@@ -31,6 +36,7 @@ impl SimProviders {
             task: SimTaskProvider::of(home),
             random: SimRandomProvider::of(home),
             network: SimNetworkProvider::of(home),
+            storage: SimStorageProvider::of(home),
         }
     }
 
@@ -52,6 +58,39 @@ impl SimProviders {
     /// TCP, UDP and names.
     pub fn network(&self) -> &SimNetworkProvider {
         &self.network
+    }
+
+    /// Files and folders.
+    pub fn storage(&self) -> &SimStorageProvider {
+        &self.storage
+    }
+}
+
+impl Providers for SimProviders {
+    type Time = SimTimeProvider;
+    type Task = SimTaskProvider;
+    type Random = SimRandomProvider;
+    type Network = SimNetworkProvider;
+    type Storage = SimStorageProvider;
+
+    fn time(&self) -> &SimTimeProvider {
+        &self.time
+    }
+
+    fn task(&self) -> &SimTaskProvider {
+        &self.task
+    }
+
+    fn random(&self) -> &SimRandomProvider {
+        &self.random
+    }
+
+    fn network(&self) -> &SimNetworkProvider {
+        &self.network
+    }
+
+    fn storage(&self) -> &SimStorageProvider {
+        &self.storage
     }
 }
 

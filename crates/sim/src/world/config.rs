@@ -2,6 +2,7 @@
 
 use crate::ambient::Ambient;
 use crate::choice::{Choices, Tape};
+use crate::disk::{Disks, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::Kernel;
@@ -25,6 +26,7 @@ pub struct WorldConfig {
     pub(crate) network: NetworkConfiguration,
     pub(crate) network_faults: NetworkFaults,
     pub(crate) network_limits: NetworkLimits,
+    pub(crate) storage: StorageConfiguration,
 }
 
 /// Where decisions come from.
@@ -52,6 +54,7 @@ impl WorldConfig {
             network: NetworkConfiguration::without_faults(),
             network_faults: NetworkFaults::default(),
             network_limits: NetworkLimits::default(),
+            storage: StorageConfiguration::default(),
         }
     }
 
@@ -97,6 +100,11 @@ impl WorldConfig {
         Self { network_limits, ..self }
     }
 
+    /// Gives each node that is added a disk of this kind.
+    pub fn storage(self, storage: StorageConfiguration) -> Self {
+        Self { storage, ..self }
+    }
+
     pub(super) fn into_core(self) -> Core {
         let mut choices = match self.tape {
             TapeMode::Drawn => Choices::drawn(self.seed),
@@ -120,6 +128,7 @@ impl WorldConfig {
             nodes: Nodes::default(),
             tasks: Tasks::default(),
             time_chaos: self.time_chaos,
+            disks: Disks::new(self.storage),
             panics: Vec::new(),
             failures: Vec::new(),
             foreign_wakes: Vec::new(),

@@ -26,6 +26,9 @@ impl SimWorld {
             if state.state == NodeState::Down {
                 return;
             }
+            // Unless too few copies of what is on its disk would be left: then it keeps its disk.
+            let keeps_disk = how == Down::CrashAndWipe && !core.disks.allows_wipe(node);
+            let how = if keeps_disk { Down::Crash } else { how };
             state.state = NodeState::Down;
             state.last_down = Some(how);
             state.held.clear();
@@ -40,6 +43,7 @@ impl SimWorld {
             core.kernel.fault(family, Some(node), String::new);
             let leaving = if how == Down::Graceful { Leaving::Closing } else { Leaving::Crashing };
             core.network.node_down(&mut core.kernel, node, leaving);
+            core.disks.node_down(&mut core.kernel, node, how);
             core.kernel.node = before;
             core.tasks.of_node(node)
         };
@@ -67,6 +71,7 @@ impl SimWorld {
         core.kernel.record([u64::from(b'B'), u64::from(boot), 0, 0], || Traced::NodeBooted { boot });
         core.network.node_booted(&mut core.kernel, node, boot);
         core.kernel.node = before;
+        core.disks.node_booted(node, boot);
     }
 
     /// Makes `node` stand still: its tasks are not polled, and its timers fire late. No effect unless it is up.

@@ -2,6 +2,7 @@
 
 use std::task::Waker;
 
+use crate::disk::DiskDue;
 use crate::kernel::NodeId;
 use crate::net::NetDue;
 use crate::trace::TaskId;
@@ -17,6 +18,8 @@ pub(crate) enum Due {
     Turn(TaskRef),
     /// Something in the network.
     Net(NetDue),
+    /// An operation of a disk is over.
+    Disk(DiskDue),
     /// Something that a test put in.
     Put(Event),
 }
@@ -38,5 +41,11 @@ impl From<NetDue> for Due {
 impl From<TimerDue> for Due {
     fn from(due: TimerDue) -> Self {
         Self::Timer(due)
+    }
+}
+
+impl From<DiskDue> for Due {
+    fn from(due: DiskDue) -> Self {
+        Self::Disk(due)
     }
 }

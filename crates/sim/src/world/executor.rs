@@ -319,6 +319,7 @@ impl Core {
                 self.kernel.task = None;
                 self.network.handle_due(&mut self.kernel, due);
             }
+            Due::Disk(due) => self.disks.handle_due(&mut self.kernel, due),
             Due::Put(event) => {
                 self.handle_put(&event, shared);
                 self.last_event = Some(event);

@@ -26,6 +26,7 @@ use samestep_provider_traits::{JoinError, JoinHandle, TimeProvider};
 
 use crate::ambient::{Ambient, set_sim_seed};
 use crate::choice::Tape;
+use crate::disk::{Disks, FaultBudget, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::{Kernel, NodeId};
@@ -78,6 +79,7 @@ pub(crate) struct Core {
     pub(crate) tasks: Tasks,
     pub(crate) network: Network,
     pub(crate) time_chaos: TimeChaos,
+    pub(crate) disks: Disks,
     pub(crate) panics: Vec<TaskPanic>,
     pub(crate) failures: Vec<Failure>,
     /// Tasks that another thread woke, by name.
@@ -126,17 +128,29 @@ impl SimWorld {
     ///
     /// If another node has that name or address.
     pub fn add_node(&self, name: &str, ip: IpAddr) -> NodeId {
-        let mut core = self.shared.core.borrow_mut();
+        let core = &mut *self.shared.core.borrow_mut();
         let is_taken = core.nodes.iter().any(|(_, node)| node.name == name || node.ip == ip);
         assert!(!is_taken, "another node is called {name:?}, or is at {ip}");
         let seed = core.seed;
         let node = core.nodes.add(name, ip, seed);
         core.kernel.node = Some(node);
+        core.disks.node_added(&mut core.kernel, node);
         core.kernel.record([u64::from(b'B'), 0, 0, 0], || Traced::NodeBooted { boot: 0 });
         core.kernel.node = None;
         let Core { kernel, network, .. } = &mut *core;
         network.node_added(kernel, node, ip, name);
         node
+    }
+
+    /// Gives `node` another disk's speed, room and faults. What is on the disk stays, and so do its sectors.
+    pub fn configure_storage(&self, node: NodeId, configuration: &StorageConfiguration) {
+        let core = &mut *self.shared.core.borrow_mut();
+        core.disks.configure(&mut core.kernel, node, configuration);
+    }
+
+    /// Limits the damage that disks do from now on, see [`FaultBudget`].
+    pub fn set_fault_budget(&self, budget: FaultBudget) {
+        self.shared.core.borrow_mut().disks.set_budget(budget);
     }
 
     /// Starts a task on `node`, or one of the test itself. If the node is down it is cancelled at once.

@@ -3,4 +3,5 @@
 mod contracts;
 mod nodes;
 mod seed;
+mod storage_contract;
 mod world;

@@ -1,0 +1,79 @@
+//! Checks that a seed is a run: runs it twice, the second time on another thread and a heap of another shape, and
+//! compares all that both recorded.
+//!
+//! A thread has hash keys of its own, its values lie in other places, and the time on the wall is another. What
+//! depends on one of these makes the two runs differ, as soon as it changes anything that is recorded: what is
+//! sent, slept, drawn, started, stored or noted, and in which order.
+
+mod divergence;
+mod heap;
+
+use std::thread;
+
+use crate::determinism::heap::Shuffled;
+use crate::runner::{Main, RunPlan, RunReport, run_one};
+use crate::world::{SimWorld, WorldConfig};
+
+pub use divergence::Divergence;
+
+/// What fills a world. Called once a run, also on another thread.
+pub(crate) trait Setup: Fn(&SimWorld) -> Main + Sync {}
+
+impl<F: Fn(&SimWorld) -> Main + Sync> Setup for F {}
+
+/// Runs `plan` twice and gives the first run's report.
+///
+/// # Errors
+///
+/// [`Divergence`] if the runs differ, with the first event in which they do.
+pub(crate) fn check_determinism(plan: &RunPlan, setup: &impl Setup) -> Result<RunReport, Box<Divergence>> {
+    let first = run_one(plan, setup, &mut |_| {});
+    compare_with_second(plan, first, setup)
+}
+
+/// As [`check_determinism`], for a run that has been made.
+pub(crate) fn compare_with_second(
+    plan: &RunPlan,
+    first: RunReport,
+    setup: &impl Setup,
+) -> Result<RunReport, Box<Divergence>> {
+    let second = run_elsewhere(plan, 0, setup);
+    if is_same(&first, &second) {
+        return Ok(first);
+    }
+    // What differs by chance differs again, though it may be elsewhere.
+    let keeping =
+        RunPlan { config: WorldConfig { keeps_trace: true, ..plan.config.clone() }, ..plan.clone() };
+    for attempt in 1..=ATTEMPTS {
+        let (left, right) = (run_one(&keeping, setup, &mut |_| {}), run_elsewhere(&keeping, attempt, setup));
+        if !is_same(&left, &right) {
+            return Err(Box::new(Divergence::between(&left, &right)));
+        }
+    }
+    Err(Box::new(Divergence::between(&first, &second)))
+}
+
+/// Runs `plan` on a thread of its own, with a heap that is full of holes.
+fn run_elsewhere(plan: &RunPlan, attempt: u64, setup: &impl Setup) -> RunReport {
+    thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let _holes = Shuffled::new(plan.config.seed ^ attempt);
+            run_one(plan, setup, &mut |_| {})
+        });
+        run.join().expect("a run contains the panics of its test")
+    })
+}
+
+fn is_same(left: &RunReport, right: &RunReport) -> bool {
+    let outcome = |report: &RunReport| {
+        let kinds: Vec<String> = report.failures.iter().map(|failure| failure.kind().to_owned()).collect();
+        (report.hash, report.events, report.ended_at, kinds)
+    };
+    outcome(left) == outcome(right) && left.tape == right.tape
+}
+
+/// How often two runs are made that keep their events, to find where they differ.
+const ATTEMPTS: u64 = 5;
+
+#[cfg(test)]
+mod tests;
