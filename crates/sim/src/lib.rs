@@ -14,6 +14,7 @@ mod draws;
 mod error;
 mod fault;
 mod kernel;
+mod net;
 pub mod oracle;
 mod providers;
 mod queue;
@@ -41,8 +42,14 @@ pub use disk::{
 pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
+pub use net::{
+    ChaosConfiguration, ConnectFailureMode, LatencyDistribution, Message, NetworkConfiguration,
+    NetworkFaults, NetworkLimits, Partition, PartitionId, PartitionStrategy, SimNetwork, Verdict,
+    sample_duration,
+};
 pub use providers::{
-    SimFile, SimLock, SimProviders, SimRandomProvider, SimStorageProvider, SimTaskProvider, SimTimeProvider,
+    SimFile, SimLock, SimNetworkProvider, SimProviders, SimRandomProvider, SimStorageProvider,
+    SimTaskProvider, SimTcpListener, SimTcpStream, SimTimeProvider, SimUdpSocket,
 };
 pub use runner::{Failure, TaskState};
 pub use time::SimTime;

@@ -161,6 +161,7 @@ impl Shared {
             core.kernel.node = None;
             core.kernel.task = None;
         }
+        self.judge_messages();
         self.flush_wakers();
         true
     }
@@ -312,6 +313,11 @@ impl Core {
                     found.turn = SlowTurn::Comes;
                     ready.wake(task.slot, task.generation);
                 }
+            }
+            Due::Net(due) => {
+                self.kernel.node = None;
+                self.kernel.task = None;
+                self.network.handle_due(&mut self.kernel, due);
             }
             Due::Disk(due) => self.disks.handle_due(&mut self.kernel, due),
             Due::Put(event) => {

@@ -30,6 +30,7 @@ use crate::disk::{Disks, FaultBudget, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::{Kernel, NodeId};
+use crate::net::Network;
 use crate::providers::SimTimeProvider;
 use crate::runner::Failure;
 use crate::time::SimTime;
@@ -76,6 +77,7 @@ pub(crate) struct Core {
     pub(crate) kernel: Kernel<Due>,
     pub(crate) nodes: Nodes,
     pub(crate) tasks: Tasks,
+    pub(crate) network: Network,
     pub(crate) time_chaos: TimeChaos,
     pub(crate) disks: Disks,
     pub(crate) panics: Vec<TaskPanic>,
@@ -135,6 +137,8 @@ impl SimWorld {
         core.disks.node_added(&mut core.kernel, node);
         core.kernel.record([u64::from(b'B'), 0, 0, 0], || Traced::NodeBooted { boot: 0 });
         core.kernel.node = None;
+        let Core { kernel, network, .. } = &mut *core;
+        network.node_added(kernel, node, ip, name);
         node
     }
 
