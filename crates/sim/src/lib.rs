@@ -51,7 +51,10 @@ pub use providers::{
     SimFile, SimLock, SimNetworkProvider, SimProviders, SimRandomProvider, SimStorageProvider,
     SimTaskProvider, SimTcpListener, SimTcpStream, SimTimeProvider, SimUdpSocket,
 };
-pub use runner::{Failure, TaskState};
+pub use runner::{
+    Attrition, AttritionScope, Chaos, Check, CheckReport, Count, Failure, FaultContext, FaultInjector, IterationControl,
+    LocalityInfo, Node, Peer, RebootKind, Replay, ReplayParseError, SimContext, TaskState, Test, check, replay,
+};
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};
 pub use wire::{

@@ -71,6 +71,11 @@ impl Chaos {
         }
     }
 
+    /// Nothing at all, `buggify` included.
+    pub(crate) fn quiet() -> Self {
+        Self { buggify: None, ..Self::none() }
+    }
+
     /// For so many seconds of simulated time; then all is healed.
     pub fn for_secs(self, seconds: u64) -> Self {
         self.for_duration(Duration::from_secs(seconds))
@@ -177,6 +182,23 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
+    /// The families that may act.
+    pub(crate) fn families(&self) -> Vec<FaultFamily> {
+        let mut families = self.on.clone();
+        if let Some(attrition) = &self.attrition {
+            let kinds = [
+                (FaultFamily::Crash, attrition.crash),
+                (FaultFamily::CrashAndWipe, attrition.crash_and_wipe),
+                (FaultFamily::GracefulReboot, attrition.graceful),
+                (FaultFamily::Pause, attrition.pause),
+            ];
+            families.extend(kinds.into_iter().filter(|(_, weight)| *weight > 0).map(|(family, _)| family));
+        }
+        families.sort_unstable();
+        families.dedup();
+        families
+    }
+
     /// Puts all that a world is made with into its configuration.
     pub(crate) fn configure(&self, config: WorldConfig) -> WorldConfig {
         config

@@ -33,6 +33,8 @@ pub(crate) struct MemberPlan {
     /// The members of one kind are a group; faults leave some of each alone.
     pub(crate) group: usize,
     pub(crate) on_error: OnError,
+    /// It looks at the system in the end, and does nothing before.
+    pub(crate) is_auditor: bool,
 }
 
 /// What becomes of a server that ends with an error.
@@ -81,7 +83,7 @@ impl Cluster {
     /// Adds a node to `world` for each member. None runs yet.
     pub(crate) fn new(world: &SimWorld, plans: Vec<MemberPlan>, state: StateRegistry) -> Self {
         let peers = plans.iter().map(|plan| plan.peer.clone()).collect();
-        let clients = plans.iter().filter(|plan| plan.peer.role == Role::Client).count();
+        let clients = plans.iter().filter(|plan| plan.peer.role == Role::Client && !plan.is_auditor).count();
         let member = |plan: MemberPlan| {
             let node = world.add_node(&plan.peer.name, plan.peer.ip);
             Member { plan, node, running: RefCell::new(None) }
@@ -103,7 +105,7 @@ impl Cluster {
     /// Starts all members of this role.
     pub(crate) fn start_all(&self, role: Role) {
         for place in 0..self.len() {
-            if self.peer(place).role == role {
+            if self.peer(place).role == role && !self.shared.members[place].plan.is_auditor {
                 self.start(place);
             }
         }
@@ -260,6 +262,11 @@ impl Cluster {
         let time = SimTimeProvider::new(&world);
         drop(world);
         matches!(race(signal.requested(), time.sleep(limit)).await, Either::First(()))
+    }
+
+    /// Who looks at the system in the end, if anybody does.
+    pub(crate) fn auditor(&self) -> Option<usize> {
+        self.shared.members.iter().position(|member| member.plan.is_auditor)
     }
 
     /// How many members there are.

@@ -97,22 +97,22 @@ impl FaultContext {
     /// Parts two members from each other.
     pub fn partition(&self, one: &str, other: &str) -> PartitionId {
         let node = |name| self.cluster.node(self.place(name));
-        self.world().partition(&Partition::Pair(node(one), node(other)))
+        self.world().network().partition(&Partition::Pair(node(one), node(other)))
     }
 
     /// Parts a member from all others.
     pub fn isolate(&self, name: &str) -> PartitionId {
-        self.world().partition(&Partition::Isolate(self.cluster.node(self.place(name))))
+        self.world().network().partition(&Partition::Isolate(self.cluster.node(self.place(name))))
     }
 
     /// Ends a partition.
     pub fn heal(&self, partition: PartitionId) {
-        self.world().heal(partition);
+        self.world().network().heal(partition);
     }
 
     /// Ends all partitions.
     pub fn heal_all(&self) {
-        self.world().heal_all();
+        self.world().network().heal_all();
     }
 
     /// How many servers are down.

@@ -12,7 +12,7 @@ use crate::runner::replay::{Replay, ReplayParseError};
 /// Why a regression file could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum RegressionsError {
+pub(crate) enum RegressionsError {
     /// It could not be read or written.
     #[error("the regression file could not be read or written: see that it is a file of yours")]
     Io(#[from] io::Error),

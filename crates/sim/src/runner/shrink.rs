@@ -108,6 +108,9 @@ impl Search<'_> {
     /// Tries each value nearer to plain. Tells whether any could be.
     fn lower_values(&mut self) -> bool {
         let mut has_lowered = false;
+        if self.tape().len() > LOWERED_MAX {
+            return false;
+        }
         for key in self.tape().keys().copied().collect::<Vec<_>>() {
             // By bisection: most are times or shares, of which less is simpler.
             let mut least = 1;
@@ -135,6 +138,9 @@ impl Search<'_> {
         self.runs >= self.runs_max
     }
 }
+
+/// Values of more decisions than these are left as they are: each takes up to 64 runs.
+const LOWERED_MAX: usize = 24;
 
 #[cfg(test)]
 mod tests;

@@ -67,18 +67,18 @@ impl From<RangeInclusive<usize>> for Count {
 }
 
 /// What a check says: `bool`, or a `Result` whose error says what is wrong.
-pub trait Verdict {
+pub trait Holds {
     /// The error, if it does not hold.
     fn into_verdict(self) -> Result<(), String>;
 }
 
-impl Verdict for bool {
+impl Holds for bool {
     fn into_verdict(self) -> Result<(), String> {
         if self { Ok(()) } else { Err(String::new()) }
     }
 }
 
-impl<E: fmt::Display> Verdict for Result<(), E> {
+impl<E: fmt::Display> Holds for Result<(), E> {
     fn into_verdict(self) -> Result<(), String> {
         self.map_err(|error| error.to_string())
     }
@@ -152,7 +152,7 @@ impl Test {
     }
 
     /// What holds after each instant that changed the [state](Self::state) that the system shows.
-    pub fn always<V: Verdict>(
+    pub fn always<V: Holds>(
         &mut self,
         name: &str,
         holds: impl FnMut(&InvariantView<'_>) -> V + 'static,
@@ -172,11 +172,15 @@ impl Test {
         F: FnOnce(SimContext) -> R + 'static,
         R: Future<Output = Result<(), Box<dyn Error>>> + 'static,
     {
+        if self.auditors.is_empty() {
+            self.add("auditor", Count::from(1), Role::Client, |_| async { Ok(()) });
+            self.members.last_mut().expect("it was just added").is_auditor = true;
+        }
         self.auditors.push((name.to_owned(), Box::new(|context| Box::pin(run(context)))));
     }
 
     /// What holds in the end.
-    pub fn at_end<V: Verdict>(
+    pub fn at_end<V: Holds>(
         &mut self,
         name: &str,
         holds: impl FnOnce(&InvariantView<'_>) -> V + 'static,
@@ -244,7 +248,7 @@ impl Test {
             let ip = self.next_ip(role);
             let peer = Peer { name, role, number, ip, tags: Vec::new(), locality: None };
             let body = Rc::clone(&body);
-            self.members.push(MemberPlan { peer, body, group, on_error: OnError::default() });
+            self.members.push(MemberPlan { peer, body, group, on_error: OnError::default(), is_auditor: false });
         }
     }
 
@@ -303,7 +307,7 @@ struct StateInvariant<F> {
     holds: F,
 }
 
-impl<V: Verdict, F: FnMut(&InvariantView<'_>) -> V> Invariant for StateInvariant<F> {
+impl<V: Holds, F: FnMut(&InvariantView<'_>) -> V> Invariant for StateInvariant<F> {
     fn name(&self) -> &str {
         &self.name
     }

@@ -11,7 +11,7 @@ mod ready;
 pub(crate) mod registry;
 mod schedule;
 pub(crate) mod tasks;
-mod timers;
+pub(crate) mod timers;
 mod waker;
 mod weak;
 
@@ -242,6 +242,16 @@ impl SimWorld {
     /// What happened; empty unless it is kept, see [`WorldConfig::keep_trace`].
     pub fn trace(&self) -> Vec<TraceEvent> {
         self.shared.core.borrow().kernel.trace.events().to_vec()
+    }
+
+    /// How many events are kept.
+    pub(crate) fn trace_kept_count(&self) -> usize {
+        self.shared.core.borrow().kernel.trace.events().len()
+    }
+
+    /// The events that are kept, but the first `from`.
+    pub(crate) fn trace_since(&self, from: usize) -> Vec<TraceEvent> {
+        self.shared.core.borrow().kernel.trace.events()[from..].to_vec()
     }
 
     /// The faults that acted.
