@@ -96,8 +96,14 @@ impl FailedRun {
 
 /// Runs the campaign.
 pub(crate) fn run(plan: &CampaignPlan, scenario: &dyn Scenario) -> CampaignReport {
-    let mut campaign =
-        Campaign { plan, scenario, report: CampaignReport::default(), plateau: 0, reached: 0, timer: WallTimer::start() };
+    let mut campaign = Campaign {
+        plan,
+        scenario,
+        report: CampaignReport::default(),
+        plateau: 0,
+        reached: 0,
+        timer: WallTimer::start(),
+    };
     if campaign.replay_regressions().is_continue() {
         campaign.run_seeds();
     }
@@ -148,7 +154,9 @@ impl Campaign<'_> {
     fn run_seeds(&mut self) {
         let (plan, scenario) = (self.plan, self.scenario);
         let count = match plan.control {
-            IterationControl::FixedCount(count) | IterationControl::UntilAllSometimesReached(count) => count as u64,
+            IterationControl::FixedCount(count) | IterationControl::UntilAllSometimesReached(count) => {
+                count as u64
+            }
             IterationControl::UntilCoverageStable { max_iterations, .. } => max_iterations as u64,
             IterationControl::TimeLimit(_) => u64::MAX,
         };
@@ -209,7 +217,13 @@ impl Campaign<'_> {
     }
 
     /// Shrinks the first run of each kind of failure, and writes it to the regression file.
-    fn explain(&mut self, seed: u64, config: u64, failures: Vec<Failure>, replay: Option<Replay>) -> FailedRun {
+    fn explain(
+        &mut self,
+        seed: u64,
+        config: u64,
+        failures: Vec<Failure>,
+        replay: Option<Replay>,
+    ) -> FailedRun {
         let was_known = replay.is_some();
         let mut replay = replay.unwrap_or(Replay { seed, config: Some(config), tape: None });
         let kind = failures[0].kind();

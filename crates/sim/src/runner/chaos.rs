@@ -7,7 +7,9 @@ use crate::choice::{Chance, ChoiceFamily, Choices};
 use crate::clock::ClockConfiguration;
 use crate::disk::{CrashConfiguration, DiskFaultRates, StorageConfiguration};
 use crate::fault::FaultFamily;
-use crate::net::{ChaosConfiguration, ConnectFailureMode, NetworkConfiguration, NetworkFaults, PartitionStrategy};
+use crate::net::{
+    ChaosConfiguration, ConnectFailureMode, NetworkConfiguration, NetworkFaults, PartitionStrategy,
+};
 use crate::runner::attrition::Attrition;
 use crate::world::{SchedulePolicy, WorldConfig};
 
@@ -162,8 +164,18 @@ impl Chaos {
             clocks = given.clone();
         }
         let on = draw.on;
-        let buggify = self.buggify.map_or_else(Buggify::default, |(active, firing)| Buggify::on(active, firing));
-        Faults { schedule, network: network.0, network_faults: network.1, storage, clocks, attrition, buggify, on }
+        let buggify =
+            self.buggify.map_or_else(Buggify::default, |(active, firing)| Buggify::on(active, firing));
+        Faults {
+            schedule,
+            network: network.0,
+            network_faults: network.1,
+            storage,
+            clocks,
+            attrition,
+            buggify,
+            on,
+        }
     }
 }
 
@@ -315,7 +327,8 @@ impl Draw<'_> {
     fn clocks(&mut self) -> ClockConfiguration {
         let mut clocks = ClockConfiguration::default();
         if self.is_on(FaultFamily::ClockDrift) {
-            clocks.offset_max = Duration::from_millis(100).mul_f64(self.strength(FaultFamily::ClockDrift, 10));
+            clocks.offset_max =
+                Duration::from_millis(100).mul_f64(self.strength(FaultFamily::ClockDrift, 10));
             clocks.drift_ppm_max = 10_000;
         }
         if self.is_on(FaultFamily::ClockStep) {

@@ -174,7 +174,12 @@ impl Check {
         if self.reads_environment { Environment::read() } else { Environment::default() }
     }
 
-    fn campaign(&self, environment: &Environment, test: &TestName, scenario: &dyn Scenario) -> CampaignReport {
+    fn campaign(
+        &self,
+        environment: &Environment,
+        test: &TestName,
+        scenario: &dyn Scenario,
+    ) -> CampaignReport {
         let seeds = environment.seeds.map(|seeds| usize::try_from(seeds).unwrap_or(usize::MAX));
         let plan = CampaignPlan {
             name: test.test.clone().unwrap_or_else(|| "check".to_owned()),

@@ -1,6 +1,10 @@
 //! Time on the wall, for limits and reports of campaigns. Nothing of it enters a run.
 
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "how long a campaign takes is not a run's affair")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "how long a campaign takes is not a run's affair"
+)]
 
 use std::time::{Duration, Instant};
 

@@ -190,7 +190,8 @@ impl Cluster {
         let time = SimTimeProvider::new(&world);
         drop(world);
         let until = time.now() + grace;
-        let shutdown = self.shared.members[place].running.borrow().as_ref().map(|running| running.shutdown.clone());
+        let shutdown =
+            self.shared.members[place].running.borrow().as_ref().map(|running| running.shutdown.clone());
         if let Some(shutdown) = shutdown {
             shutdown.request();
         }

@@ -230,6 +230,9 @@ impl SimContext {
 
 impl fmt::Debug for SimContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimContext").field("me", self.me()).field("boot", &self.boot()).finish_non_exhaustive()
+        f.debug_struct("SimContext")
+            .field("me", self.me())
+            .field("boot", &self.boot())
+            .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,9 @@
 //! What a user sets around a test: which seeds, how many, what is shown.
 
-#![expect(clippy::disallowed_methods, reason = "the one place that reads the environment; nothing of it enters a run")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment; nothing of it enters a run"
+)]
 
 use std::fmt::Display;
 use std::path::PathBuf;

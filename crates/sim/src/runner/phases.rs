@@ -155,7 +155,8 @@ impl Phases {
             let weak = world.downgrade();
             drop(world.spawn(None, &name.clone(), async move {
                 if let (Err(error), Ok(world)) = (injected.await, weak.upgrade()) {
-                    world.fail(Failure::Error { message: format!("{name}: {}", with_causes(error.as_ref())) });
+                    world
+                        .fail(Failure::Error { message: format!("{name}: {}", with_causes(error.as_ref())) });
                 }
             }));
         }

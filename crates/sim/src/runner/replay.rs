@@ -23,7 +23,9 @@ pub struct Replay {
 #[non_exhaustive]
 pub enum ReplayParseError {
     /// The seed is no number.
-    #[error("no seed: {text:?} is no number from 0 to 2^64 - 1; copy the whole line that a failed run printed")]
+    #[error(
+        "no seed: {text:?} is no number from 0 to 2^64 - 1; copy the whole line that a failed run printed"
+    )]
     Seed {
         /// What stands in its place.
         text: String,
@@ -123,7 +125,9 @@ pub(crate) const fn family_name(family: ChoiceFamily) -> &'static str {
 fn parse_tape(text: &str) -> Result<Tape, ReplayParseError> {
     let choices = text.split(',').filter(|choice| !choice.is_empty());
     choices
-        .map(|choice| parse_choice(choice).ok_or_else(|| ReplayParseError::Choice { text: choice.to_owned() }))
+        .map(|choice| {
+            parse_choice(choice).ok_or_else(|| ReplayParseError::Choice { text: choice.to_owned() })
+        })
         .collect()
 }
 
@@ -153,10 +157,7 @@ mod tests {
         ]);
         let replay = Replay { seed: 7, config: Some(0xab), tape: Some(tape) };
         let text = replay.to_string();
-        assert_eq!(
-            text,
-            "7@00000000000000ab:latency.4294967295.7=18446744073709551615,node.2.0=1"
-        );
+        assert_eq!(text, "7@00000000000000ab:latency.4294967295.7=18446744073709551615,node.2.0=1");
         assert_eq!(text.parse(), Ok(replay));
         assert_eq!(" 0xff ".parse(), Ok(Replay::of_seed(255)));
         assert_eq!("7:".parse(), Ok(Replay { seed: 7, config: None, tape: Some(Tape::new()) }));
@@ -167,7 +168,9 @@ mod tests {
         let parse = |text: &str| text.parse::<Replay>().unwrap_err();
         assert_eq!(parse("x@1"), ReplayParseError::Seed { text: "x".into() });
         assert_eq!(parse("1@"), ReplayParseError::Config { text: String::new() });
-        for choice in ["node.1=2", "node.1.2", "node.1.2.3=4", "other.1.2=3", "node.-1.2=3", "node.1.4294967296=3"] {
+        for choice in
+            ["node.1=2", "node.1.2", "node.1.2.3=4", "other.1.2=3", "node.-1.2=3", "node.1.4294967296=3"]
+        {
             assert_eq!(parse(&format!("1:{choice}")), ReplayParseError::Choice { text: choice.into() });
         }
     }

@@ -40,7 +40,7 @@ impl Request {
     }
 
     /// A run of this seed and tape.
-    pub(crate) const fn of_tape(seed: u64, tape: Tape) -> Self {
+    pub(crate) fn of_tape(seed: u64, tape: Tape) -> Self {
         Self { tape: Some(tape), ..Self::of_seed(seed) }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn shrink(
     let mut search = Search { scenario, seed, kind, runs: 0, runs_max, best: None };
     search.try_tape(tape).then_some(())?;
     search.drop_all();
-    search.drop_groups(|key| (key.family as u32, None));
+    search.drop_groups(|key| (key.family as u32, None::<u32>));
     search.drop_groups(|key| (key.family as u32, Some(key.place)));
     while search.drop_pieces() | search.lower_values() && !search.is_over() {}
     let is_cut_short = search.is_over();

@@ -152,11 +152,7 @@ impl Test {
     }
 
     /// What holds after each instant that changed the [state](Self::state) that the system shows.
-    pub fn always<V: Holds>(
-        &mut self,
-        name: &str,
-        holds: impl FnMut(&InvariantView<'_>) -> V + 'static,
-    ) {
+    pub fn always<V: Holds>(&mut self, name: &str, holds: impl FnMut(&InvariantView<'_>) -> V + 'static) {
         self.invariants.push(Box::new(StateInvariant { name: name.to_owned(), holds }));
     }
 
@@ -180,11 +176,7 @@ impl Test {
     }
 
     /// What holds in the end.
-    pub fn at_end<V: Holds>(
-        &mut self,
-        name: &str,
-        holds: impl FnOnce(&InvariantView<'_>) -> V + 'static,
-    ) {
+    pub fn at_end<V: Holds>(&mut self, name: &str, holds: impl FnOnce(&InvariantView<'_>) -> V + 'static) {
         self.at_end.push((name.to_owned(), Box::new(|view| holds(view).into_verdict())));
     }
 
@@ -248,7 +240,13 @@ impl Test {
             let ip = self.next_ip(role);
             let peer = Peer { name, role, number, ip, tags: Vec::new(), locality: None };
             let body = Rc::clone(&body);
-            self.members.push(MemberPlan { peer, body, group, on_error: OnError::default(), is_auditor: false });
+            self.members.push(MemberPlan {
+                peer,
+                body,
+                group,
+                on_error: OnError::default(),
+                is_auditor: false,
+            });
         }
     }
 

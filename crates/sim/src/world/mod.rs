@@ -26,6 +26,7 @@ use samestep_provider_traits::{JoinError, JoinHandle, TimeProvider};
 
 use crate::ambient::{Ambient, set_sim_seed};
 use crate::choice::Tape;
+use crate::clock::Clocks;
 use crate::disk::{Disks, FaultBudget, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
@@ -79,6 +80,7 @@ pub(crate) struct Core {
     pub(crate) tasks: Tasks,
     pub(crate) network: Network,
     pub(crate) time_chaos: TimeChaos,
+    pub(crate) clocks: Clocks,
     pub(crate) disks: Disks,
     pub(crate) panics: Vec<TaskPanic>,
     pub(crate) failures: Vec<Failure>,
@@ -90,8 +92,6 @@ pub(crate) struct Core {
     pub(crate) polls: u64,
     schedule: Schedule,
     polled: Option<Vec<TaskId>>,
-    /// What the clock that drifts showed last.
-    pub(crate) timer_nanos: u64,
     /// The random numbers of the test itself.
     random: Stream,
     ambient: Ambient,
@@ -134,6 +134,7 @@ impl SimWorld {
         let seed = core.seed;
         let node = core.nodes.add(name, ip, seed);
         core.kernel.node = Some(node);
+        core.clocks.node_added(&mut core.kernel, node);
         core.disks.node_added(&mut core.kernel, node);
         core.kernel.record([u64::from(b'B'), 0, 0, 0], || Traced::NodeBooted { boot: 0 });
         core.kernel.node = None;

@@ -1,7 +1,10 @@
 //! What users of the crate see.
 
 mod contracts;
+mod disk_bytes;
+mod disk_names;
 mod nodes;
 mod seed;
+mod seeds;
 mod storage_contract;
 mod world;
