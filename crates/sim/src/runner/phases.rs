@@ -14,9 +14,11 @@ use crate::runner::attrition;
 use crate::runner::chaos::{Chaos, Faults};
 use crate::runner::cluster::{Cluster, with_causes};
 use crate::runner::inject::FaultContext;
+use crate::runner::panics::quiet;
 use crate::runner::scenario::{Outcome, Request};
 use crate::runner::test::{Auditor, EndCheck, Injector, Test};
 use crate::runner::{Failure, RunPlan, RunReport, run_one};
+use crate::world::registry::make_current;
 use crate::world::tasks::panic_message;
 use crate::world::timers::TimeChaos;
 use crate::world::{SimWorld, WorldConfig};
@@ -29,6 +31,7 @@ pub(crate) fn run_test(define: &dyn Fn(&mut Test), request: &Request) -> Outcome
         None => Choices::drawn(request.seed),
     };
     let mut test = Test::new(choices);
+    let _quiet = quiet();
     let defined = catch_unwind(AssertUnwindSafe(|| define(&mut test)));
     let chaos = test.chaos.clone();
     let faults = chaos.clone().unwrap_or_else(Chaos::quiet).resolve(&mut test.choices);
@@ -110,6 +113,8 @@ impl Watch {
         if self.nodes.is_empty() {
             self.nodes = world.nodes().into_iter().map(|node| world.node_name(node)).collect();
         }
+        // Their failures are this world's.
+        let _current = make_current(world.shared.id);
         self.invariants.observe(world, &self.state);
         if self.until_event.is_some_and(|until| world.trace_count() >= until) && self.dump.is_none() {
             self.dump = Some(world.task_dump());

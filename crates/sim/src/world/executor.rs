@@ -67,12 +67,22 @@ impl Shared {
     /// then, and runs what is ready. Tells whether it got that far.
     pub(crate) fn step(&self, limit: SimTime) -> bool {
         let _current = make_current(self.id);
+        let known = self.failure_count();
         self.run_ready();
+        if self.failure_count() > known {
+            // Whoever drives the world hears of it before time goes on.
+            return true;
+        }
         if !self.handle_next_instant(limit) {
             return false;
         }
         self.run_ready();
         true
+    }
+
+    fn failure_count(&self) -> usize {
+        let core = self.core.borrow();
+        core.panics.len() + core.failures.len()
     }
 
     /// Drops all tasks, in the order in which they started, and those which their values start when dropped.

@@ -1,5 +1,6 @@
 //! What users of the crate see.
 
+mod check;
 mod contracts;
 mod disk_bytes;
 mod disk_names;
