@@ -48,7 +48,7 @@ pub(crate) enum Wait {
     Timer { until: SimTime },
     /// The end of another task.
     Join { task: TaskId },
-    /// A name's addresses.
+    /// A socket to be opened, or a name's addresses.
     Lookup,
     /// A connection that somebody makes.
     Accept { listener: u64 },
@@ -138,7 +138,7 @@ impl fmt::Display for Wait {
         match self {
             Self::Timer { until } => write!(f, "a timer until {until}"),
             Self::Join { task } => write!(f, "the end of {task}"),
-            Self::Lookup => f.write_str("the addresses of a name"),
+            Self::Lookup => f.write_str("a socket to be opened, or the addresses of a name"),
             Self::Accept { listener } => write!(f, "a connection to listener {listener}"),
             Self::Connect { connection } => write!(f, "connection {connection} to be made"),
             Self::Read { connection } => write!(f, "bytes of connection {connection}"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::ambient::Ambient;
 use crate::fault::FaultFamily;
 use crate::kernel::NodeId;
+use crate::net::Leaving;
 use crate::time::SimTime;
 use crate::trace::Traced;
 use crate::world::SimWorld;
@@ -40,6 +41,8 @@ impl SimWorld {
             let before = core.kernel.node.replace(node);
             core.kernel.record([u64::from(b'D'), how as u64, 0, 0], || Traced::NodeDown);
             core.kernel.fault(family, Some(node), String::new);
+            let leaving = if how == Down::Graceful { Leaving::Closing } else { Leaving::Crashing };
+            core.network.node_down(&mut core.kernel, node, leaving);
             core.disks.node_down(&mut core.kernel, node, how);
             core.kernel.node = before;
             core.tasks.of_node(node)
@@ -66,6 +69,7 @@ impl SimWorld {
         state.ambient = Ambient::of_part(seed, state.random);
         let before = core.kernel.node.replace(node);
         core.kernel.record([u64::from(b'B'), u64::from(boot), 0, 0], || Traced::NodeBooted { boot });
+        core.network.node_booted(&mut core.kernel, node, boot);
         core.kernel.node = before;
         core.disks.node_booted(node, boot);
     }
@@ -110,6 +114,27 @@ impl SimWorld {
     pub fn slow_down(&self, node: NodeId, poll_takes: Duration) {
         let nanos = u64::try_from(poll_takes.as_nanos()).unwrap_or(u64::MAX);
         self.shared.core.borrow_mut().nodes.get_mut(node).poll_nanos = nanos;
+    }
+
+    /// Makes the wall clock of `node` jump forward. Its monotonic clock goes on as ever.
+    pub fn step_clock_forward(&self, node: NodeId, by: Duration) {
+        self.step_clock(node, i64::try_from(by.as_nanos()).unwrap_or(i64::MAX));
+    }
+
+    /// Makes the wall clock of `node` jump back. Its monotonic clock goes on as ever.
+    pub fn step_clock_back(&self, node: NodeId, by: Duration) {
+        self.step_clock(node, -i64::try_from(by.as_nanos()).unwrap_or(i64::MAX));
+    }
+
+    /// Makes the wall clock of `node` go faster from now on, by so many parts in a million; slower if negative.
+    pub fn drift_clock(&self, node: NodeId, ppm: i32) {
+        let core = &mut *self.shared.core.borrow_mut();
+        core.clocks.drift(core.kernel.now, node, ppm);
+    }
+
+    fn step_clock(&self, node: NodeId, by_nanos: i64) {
+        let core = &mut *self.shared.core.borrow_mut();
+        core.clocks.step(&mut core.kernel, node, by_nanos);
     }
 
     /// Whether `node` is up, or paused.

@@ -68,12 +68,22 @@ impl Shared {
     /// then, and runs what is ready. Tells whether it got that far.
     pub(crate) fn step(&self, limit: SimTime) -> bool {
         let _current = make_current(self.id);
+        let known = self.failure_count();
         self.run_ready();
+        if self.failure_count() > known {
+            // Whoever drives the world hears of it before time goes on.
+            return true;
+        }
         if !self.handle_next_instant(limit) {
             return false;
         }
         self.run_ready();
         true
+    }
+
+    fn failure_count(&self) -> usize {
+        let core = self.core.borrow();
+        core.panics.len() + core.failures.len()
     }
 
     /// Drops all tasks, in the order in which they started, and those which their values start when dropped.
@@ -152,21 +162,22 @@ impl Shared {
     }
 
     fn handle_next_instant(&self, limit: SimTime) -> bool {
-        let core = &mut *self.core.borrow_mut();
-        let Some(time) = core.kernel.events.next_time().filter(|time| *time <= limit && !core.is_spinning)
-        else {
-            return false;
-        };
-        if time > core.kernel.now {
-            core.kernel.now = time;
-            core.polls_of_instant = 0;
+        {
+            let core = &mut *self.core.borrow_mut();
+            let next = core.kernel.events.next_time().filter(|time| *time <= limit && !core.is_spinning);
+            let Some(time) = next else { return false };
+            if time > core.kernel.now {
+                core.kernel.now = time;
+                core.polls_of_instant = 0;
+            }
+            let fence = core.kernel.events.fence();
+            while let Some((_, due)) = core.kernel.events.take_due_before(time, fence) {
+                core.handle(due, self);
+            }
+            core.kernel.node = None;
+            core.kernel.task = None;
         }
-        let fence = core.kernel.events.fence();
-        while let Some((_, due)) = core.kernel.events.take_due_before(time, fence) {
-            core.handle(due, self);
-        }
-        core.kernel.node = None;
-        core.kernel.task = None;
+        self.judge_messages();
         true
     }
 
@@ -350,6 +361,11 @@ impl Core {
                     found.turn = SlowTurn::Comes;
                     ready.wake(task.slot, task.generation);
                 }
+            }
+            Due::Net(due) => {
+                self.kernel.node = None;
+                self.kernel.task = None;
+                self.network.handle_due(&mut self.kernel, due);
             }
             Due::Disk(due) => self.disks.handle_due(&mut self.kernel, due),
             Due::Put(event) => {

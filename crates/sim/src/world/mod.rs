@@ -11,7 +11,7 @@ mod ready;
 pub(crate) mod registry;
 mod schedule;
 pub(crate) mod tasks;
-mod timers;
+pub(crate) mod timers;
 pub(crate) mod waker;
 mod weak;
 
@@ -26,10 +26,12 @@ use samestep_provider_traits::{JoinError, JoinHandle, TimeProvider};
 
 use crate::ambient::{Ambient, set_sim_seed};
 use crate::choice::Tape;
+use crate::clock::Clocks;
 use crate::disk::{Disks, FaultBudget, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::{Kernel, NodeId};
+use crate::net::Network;
 use crate::providers::SimTimeProvider;
 use crate::runner::Failure;
 use crate::time::SimTime;
@@ -76,7 +78,9 @@ pub(crate) struct Core {
     pub(crate) kernel: Kernel<Due>,
     pub(crate) nodes: Nodes,
     pub(crate) tasks: Tasks,
+    pub(crate) network: Network,
     pub(crate) time_chaos: TimeChaos,
+    pub(crate) clocks: Clocks,
     pub(crate) disks: Disks,
     pub(crate) panics: Vec<TaskPanic>,
     pub(crate) failures: Vec<Failure>,
@@ -89,8 +93,6 @@ pub(crate) struct Core {
     polls_of_instant: u64,
     schedule: Schedule,
     polled: Option<Vec<TaskId>>,
-    /// What the clock that drifts showed last.
-    pub(crate) timer_nanos: u64,
     /// The random numbers of the test itself.
     random: Stream,
     ambient: Ambient,
@@ -133,9 +135,12 @@ impl SimWorld {
         let seed = core.seed;
         let node = core.nodes.add(name, ip, seed);
         core.kernel.node = Some(node);
+        core.clocks.node_added(&mut core.kernel, node);
         core.disks.node_added(&mut core.kernel, node);
         core.kernel.record([u64::from(b'B'), 0, 0, 0], || Traced::NodeBooted { boot: 0 });
         core.kernel.node = None;
+        let Core { kernel, network, .. } = &mut *core;
+        network.node_added(kernel, node, ip, name);
         node
     }
 
@@ -240,6 +245,16 @@ impl SimWorld {
     /// What happened; empty unless it is kept, see [`WorldConfig::keep_trace`].
     pub fn trace(&self) -> Vec<TraceEvent> {
         self.shared.core.borrow().kernel.trace.events().to_vec()
+    }
+
+    /// How many events are kept.
+    pub(crate) fn trace_kept_count(&self) -> usize {
+        self.shared.core.borrow().kernel.trace.events().len()
+    }
+
+    /// The events that are kept, but the first `from`.
+    pub(crate) fn trace_since(&self, from: usize) -> Vec<TraceEvent> {
+        self.shared.core.borrow().kernel.trace.events()[from..].to_vec()
     }
 
     /// The faults that acted.

@@ -1,7 +1,11 @@
 //! What users of the crate see.
 
+mod check;
 mod contracts;
+mod disk_bytes;
+mod disk_names;
 mod nodes;
 mod seed;
+mod seeds;
 mod storage_contract;
 mod world;
