@@ -3,6 +3,8 @@
 mod check;
 mod contracts;
 mod disk_bytes;
+mod disk_families;
+mod disk_faults;
 mod disk_names;
 mod nodes;
 mod seed;
