@@ -37,6 +37,8 @@ pub enum FaultFamily {
     DatagramDuplicate,
     /// A datagram that overtook another.
     DatagramReorder,
+    /// A message that a slow link delayed.
+    SlowLink,
     /// A name that could not be looked up.
     LookupFailure,
     /// A sleep that took longer.
@@ -87,7 +89,7 @@ pub enum FaultFamily {
 
 impl FaultFamily {
     /// All families, in order.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::RandomClose,
         Self::BitFlip,
         Self::ConnectRefused,
@@ -100,6 +102,7 @@ impl FaultFamily {
         Self::DatagramLoss,
         Self::DatagramDuplicate,
         Self::DatagramReorder,
+        Self::SlowLink,
         Self::LookupFailure,
         Self::BuggifiedDelay,
         Self::ClockDrift,
@@ -140,6 +143,7 @@ impl FaultFamily {
             Self::DatagramLoss => "datagram-loss",
             Self::DatagramDuplicate => "datagram-duplicate",
             Self::DatagramReorder => "datagram-reorder",
+            Self::SlowLink => "slow-link",
             Self::LookupFailure => "lookup-failure",
             Self::BuggifiedDelay => "buggified-delay",
             Self::ClockDrift => "clock-drift",

@@ -15,6 +15,7 @@ mod draws;
 mod error;
 mod fault;
 mod kernel;
+mod net;
 pub mod oracle;
 mod providers;
 mod queue;
@@ -43,10 +44,20 @@ pub use disk::{
 pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
 pub use kernel::NodeId;
-pub use providers::{
-    SimFile, SimLock, SimProviders, SimRandomProvider, SimStorageProvider, SimTaskProvider, SimTimeProvider,
+pub use net::{
+    ChaosConfiguration, ConnectFailureMode, LatencyDistribution, Message, NetworkConfiguration,
+    NetworkFaults, NetworkLimits, Partition, PartitionId, PartitionStrategy, SimNetwork, Verdict,
+    sample_duration,
 };
-pub use runner::{Failure, TaskState};
+pub use providers::{
+    SimFile, SimLock, SimNetworkProvider, SimProviders, SimRandomProvider, SimStorageProvider,
+    SimTaskProvider, SimTcpListener, SimTcpStream, SimTimeProvider, SimUdpSocket,
+};
+pub use runner::{
+    Attrition, AttritionScope, Chaos, Check, CheckReport, Count, Failure, FaultContext, FaultInjector,
+    IterationControl, LocalityInfo, Node, Peer, RebootKind, Replay, ReplayParseError, SimContext, TaskState,
+    Test, check, replay,
+};
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};
 pub use wire::{

@@ -7,6 +7,7 @@ use crate::disk::{Disks, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::Kernel;
+use crate::net::{Network, NetworkConfiguration, NetworkFaults, NetworkLimits};
 use crate::trace::Trace;
 use crate::world::Core;
 use crate::world::nodes::Nodes;
@@ -23,6 +24,9 @@ pub struct WorldConfig {
     pub(crate) keeps_trace: bool,
     pub(crate) polls_per_instant_max: u64,
     pub(crate) time_chaos: TimeChaos,
+    pub(crate) network: NetworkConfiguration,
+    pub(crate) network_faults: NetworkFaults,
+    pub(crate) network_limits: NetworkLimits,
     pub(crate) clocks: ClockConfiguration,
     pub(crate) storage: StorageConfiguration,
 }
@@ -49,6 +53,9 @@ impl WorldConfig {
             keeps_trace: false,
             polls_per_instant_max: POLLS_PER_INSTANT_MAX,
             time_chaos: TimeChaos::none(),
+            network: NetworkConfiguration::without_faults(),
+            network_faults: NetworkFaults::default(),
+            network_limits: NetworkLimits::default(),
             clocks: ClockConfiguration::default(),
             storage: StorageConfiguration::default(),
         }
@@ -80,6 +87,22 @@ impl WorldConfig {
         Self { polls_per_instant_max: polls, ..self }
     }
 
+    /// The network's latencies, and its faults per operation; those of sleeps and of the clock that drifts are part
+    /// of them. Without: the default's latencies and no faults.
+    pub fn network(self, network: NetworkConfiguration) -> Self {
+        Self { time_chaos: TimeChaos::of(&network.chaos), network, ..self }
+    }
+
+    /// Faults of the network that come by themselves; none unless said otherwise.
+    pub fn network_faults(self, network_faults: NetworkFaults) -> Self {
+        Self { network_faults, ..self }
+    }
+
+    /// Bounds of the network.
+    pub fn network_limits(self, network_limits: NetworkLimits) -> Self {
+        Self { network_limits, ..self }
+    }
+
     /// Gives each node that is added a wall clock that may be wrong in these ways.
     pub fn clocks(self, clocks: ClockConfiguration) -> Self {
         Self { clocks, ..self }
@@ -103,9 +126,13 @@ impl WorldConfig {
         };
         let random = Stream::from_seed(self.seed).fork("test");
         let schedule = Schedule::new(self.schedule, &mut choices);
+        let mut kernel = Kernel::new(choices, trace, faults);
+        let mut network = Network::new(&self.network, &self.network_faults, &self.network_limits);
+        network.start_faults(&mut kernel);
         Core {
             seed: self.seed,
-            kernel: Kernel::new(choices, trace, faults),
+            kernel,
+            network,
             nodes: Nodes::default(),
             tasks: Tasks::default(),
             time_chaos: self.time_chaos,
@@ -117,6 +144,7 @@ impl WorldConfig {
             polls_per_instant_max: self.polls_per_instant_max,
             is_spinning: false,
             polls: 0,
+            polls_of_instant: 0,
             schedule,
             polled: self.keeps_trace.then(Vec::new),
             random,

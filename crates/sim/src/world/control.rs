@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::ambient::Ambient;
 use crate::fault::FaultFamily;
 use crate::kernel::NodeId;
+use crate::net::Leaving;
 use crate::time::SimTime;
 use crate::trace::Traced;
 use crate::world::SimWorld;
@@ -40,6 +41,8 @@ impl SimWorld {
             let before = core.kernel.node.replace(node);
             core.kernel.record([u64::from(b'D'), how as u64, 0, 0], || Traced::NodeDown);
             core.kernel.fault(family, Some(node), String::new);
+            let leaving = if how == Down::Graceful { Leaving::Closing } else { Leaving::Crashing };
+            core.network.node_down(&mut core.kernel, node, leaving);
             core.disks.node_down(&mut core.kernel, node, how);
             core.kernel.node = before;
             core.tasks.of_node(node)
@@ -66,6 +69,7 @@ impl SimWorld {
         state.ambient = Ambient::of_part(seed, state.random);
         let before = core.kernel.node.replace(node);
         core.kernel.record([u64::from(b'B'), u64::from(boot), 0, 0], || Traced::NodeBooted { boot });
+        core.network.node_booted(&mut core.kernel, node, boot);
         core.kernel.node = before;
         core.disks.node_booted(node, boot);
     }

@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use crate::disk::DiskDue;
 use crate::kernel::NodeId;
+use crate::net::NetDue;
 use crate::trace::TaskId;
 use crate::world::events::Event;
 use crate::world::waker::TaskRef;
@@ -15,6 +16,8 @@ pub(crate) enum Due {
     Timer(TimerDue),
     /// A task of a slow node gets its turn.
     Turn(TaskRef),
+    /// Something in the network.
+    Net(NetDue),
     /// An operation of a disk is over.
     Disk(DiskDue),
     /// Something that a test put in.
@@ -27,6 +30,12 @@ pub(crate) struct TimerDue {
     pub(crate) waker: Waker,
     pub(crate) node: Option<NodeId>,
     pub(crate) task: Option<TaskId>,
+}
+
+impl From<NetDue> for Due {
+    fn from(due: NetDue) -> Self {
+        Self::Net(due)
+    }
 }
 
 impl From<TimerDue> for Due {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::choice::{Chance, ChoiceFamily};
 use crate::fault::FaultFamily;
 use crate::kernel::{NodeId, Wait};
+use crate::net::ChaosConfiguration;
 use crate::queue::EventId;
 use crate::time::SimTime;
 use crate::world::Core;
@@ -135,6 +136,18 @@ pub(crate) struct TimeChaos {
 }
 
 impl TimeChaos {
+    /// As configured.
+    pub(crate) fn of(chaos: &ChaosConfiguration) -> Self {
+        let delay = if chaos.buggified_delay_enabled { chaos.buggified_delay_probability } else { 0.0 };
+        let drift = if chaos.clock_drift_enabled { chaos.clock_drift_max } else { Duration::ZERO };
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            delay: Chance::from_probability(delay),
+            delay_nanos_max: nanos(chaos.buggified_delay_max),
+            drift_nanos_max: nanos(drift),
+        }
+    }
+
     /// Timers that are exact.
     pub(crate) const fn none() -> Self {
         Self { delay: Chance::NEVER, delay_nanos_max: 0, drift_nanos_max: 0 }

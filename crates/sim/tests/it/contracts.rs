@@ -3,12 +3,9 @@
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 
-use samestep_memory_providers::{MemoryNetworkProvider, MemoryProviders, MemoryStorageProvider, MemoryWorld};
+use samestep_provider_traits::JoinError;
 use samestep_provider_traits::contract::{self, Harness};
-use samestep_provider_traits::{JoinError, Providers};
-use samestep_sim::{
-    SchedulePolicy, SimProviders, SimRandomProvider, SimTaskProvider, SimTimeProvider, SimWorld, WorldConfig,
-};
+use samestep_sim::{SchedulePolicy, SimProviders, SimWorld, WorldConfig};
 
 /// Makes a fresh world for each case.
 struct Fresh {
@@ -16,55 +13,18 @@ struct Fresh {
 }
 
 impl Harness for Fresh {
-    type Providers = Ours;
+    type Providers = SimProviders;
 
-    fn run<Fut: Future<Output = ()> + 'static>(&self, test: impl FnOnce(Ours) -> Fut) {
-        let memory = MemoryWorld::new(0).providers();
+    fn run<Fut: Future<Output = ()> + 'static>(&self, test: impl FnOnce(SimProviders) -> Fut) {
         let world = SimWorld::with_config(self.config.clone());
         let node = world.add_node("node", IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let ours = Ours { sim: world.providers(node), memory };
-        let mut task = world.spawn(Some(node), "test", test(ours));
+        let mut task = world.spawn(Some(node), "test", test(world.providers(node)));
         let end = world.block_on(&mut task);
         match end {
             Some(Ok(())) => {}
             Some(Err(JoinError::Panicked { message })) => panic!("{message}"),
             other => panic!("{other:?}: {world:?}"),
         }
-    }
-}
-
-/// Our time, tasks and randomness.
-#[derive(Clone)]
-struct Ours {
-    sim: SimProviders,
-    memory: MemoryProviders,
-}
-
-impl Providers for Ours {
-    type Time = SimTimeProvider;
-    type Task = SimTaskProvider;
-    type Random = SimRandomProvider;
-    type Network = MemoryNetworkProvider;
-    type Storage = MemoryStorageProvider;
-
-    fn time(&self) -> &Self::Time {
-        self.sim.time()
-    }
-
-    fn task(&self) -> &Self::Task {
-        self.sim.task()
-    }
-
-    fn random(&self) -> &Self::Random {
-        self.sim.random()
-    }
-
-    fn network(&self) -> &Self::Network {
-        self.memory.network()
-    }
-
-    fn storage(&self) -> &Self::Storage {
-        self.memory.storage()
     }
 }
 
@@ -94,5 +54,13 @@ fn tasks_keep_the_contract() {
 fn randomness_keeps_the_contract() {
     for world in worlds() {
         contract::check(&world, &contract::random::cases());
+    }
+}
+
+#[test]
+fn the_network_keeps_the_contract() {
+    for seed in 0..20 {
+        let config = WorldConfig::new(seed);
+        contract::check(&Fresh { config }, &contract::network::cases());
     }
 }
