@@ -27,6 +27,7 @@ pub const LANES: &[&dyn Lane] = &[
     &lmdb::REPLAY,
     &lmdb::SOURCE,
     &replay::TranscriptVectors,
+    &sim::REGISTER,
     &sim::TRACE_HASH,
     &sim::WAL_UNDER_FAULTS,
     &wal::BIT_FLIPS,

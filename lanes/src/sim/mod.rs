@@ -2,9 +2,11 @@
 
 mod hash;
 mod log;
+mod register;
 
 pub(crate) use hash::TRACE_HASH;
 pub(crate) use log::WAL_UNDER_FAULTS;
+pub(crate) use register::REGISTER;
 
 use std::net::{IpAddr, Ipv4Addr};
 
