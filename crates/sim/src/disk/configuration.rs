@@ -29,7 +29,8 @@ pub struct StorageConfiguration {
     /// Room for the bytes of files. Default: 2^40. A disk that is full is counted as a fault,
     /// [`NoSpace`](crate::FaultFamily::NoSpace).
     pub capacity_bytes: u64,
-    /// What the device writes as one: 512 (default) or 4096, or any other power of two from 64 to 65 536.
+    /// What the device writes as one: 512 (default) or 4096, or any other power of two from 64 to 16 384; what is not
+    /// one is taken as the next.
     pub sector_bytes: usize,
     /// Within a sector, what a power cut leaves whole: a power of two of 1 to [`Self::sector_bytes`]. Less than a
     /// sector, and sectors may be torn. Default: 512, so none is.
