@@ -58,6 +58,11 @@ impl Network {
         std::mem::replace(&mut self.rule, rule)
     }
 
+    /// Whether the world is to ask a rule of the test.
+    pub(crate) const fn is_asking(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
     /// A message that is to be judged, and the rule to ask. The world asks it while nothing is borrowed, and
     /// answers by [`Self::answer`].
     pub(crate) fn poll_question(&mut self) -> Option<(Question, Message, Option<Rule>)> {
