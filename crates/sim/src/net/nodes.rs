@@ -67,8 +67,10 @@ impl Network {
                 let place = PAIR_PLACES + there.0;
                 let latency =
                     self.settings.pair_latency.pick(&mut kernel.choices, ChoiceFamily::Setup, place);
-                self.link_mut(there).pair_latency = latency;
-                self.link_mut(back).pair_latency = latency;
+                for link in [there, back] {
+                    self.link_mut(link).pair_latency = latency;
+                    self.link_mut(link).note_change();
+                }
             }
         }
     }
@@ -154,6 +156,11 @@ impl Network {
     /// Messages from and to `node` take `permille` thousandths of their time; of two nodes, the slower one counts.
     pub(crate) fn set_slowness(&mut self, node: NodeId, permille: u64) {
         self.hosts[node.0 as usize].slowness = permille.max(1);
+        for link in &mut self.links {
+            let ends = [link.from, link.to].map(|node| self.hosts[node.0 as usize].slowness);
+            link.factor = ends[0].max(ends[1]);
+            link.note_change();
+        }
     }
 
     /// The node that has `ip`, as `from` sees it.

@@ -148,7 +148,7 @@ impl Shared {
     }
 
     fn handle_next_instant(&self, limit: SimTime) -> bool {
-        {
+        let has_questions = {
             let core = &mut *self.core.borrow_mut();
             let Some(time) = core.kernel.events.next_time().filter(|time| *time <= limit) else {
                 return false;
@@ -160,8 +160,11 @@ impl Shared {
             }
             core.kernel.node = None;
             core.kernel.task = None;
+            core.network.has_questions()
+        };
+        if has_questions {
+            self.judge_messages();
         }
-        self.judge_messages();
         self.flush_wakers();
         true
     }
