@@ -55,12 +55,10 @@ impl Network {
         self.ips.insert(ip, node);
         self.names.insert(name.to_owned(), node);
         let count = node.0;
-        for other in 0..=count {
-            self.links.push(Link::new(node, NodeId(other)));
-        }
-        for other in 0..count {
-            self.links.push(Link::new(NodeId(other), node));
-        }
+        // In the order of their numbers.
+        self.links.extend((0..count).map(|other| Link::new(node, NodeId(other))));
+        self.links.extend((0..=count).map(|other| Link::new(NodeId(other), node)));
+        debug_assert!(self.links.iter().zip(0..).all(|(link, number)| link.id.0 == number));
         if self.settings.pair_latency.end > 0 {
             for other in (0..count).map(NodeId) {
                 let [there, back] = Self::link_ids_between(node, other);
