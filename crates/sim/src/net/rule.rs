@@ -58,8 +58,8 @@ impl Network {
         std::mem::replace(&mut self.rule, rule)
     }
 
-    /// Whether the world is to ask a rule of the test.
-    pub(crate) const fn is_asking(&self) -> bool {
+    /// Whether messages are to be judged.
+    pub(crate) const fn has_questions(&self) -> bool {
         !self.questions.is_empty()
     }
 

@@ -184,7 +184,7 @@ impl Shared {
     }
 
     fn handle_next_instant(&self, limit: SimTime) -> bool {
-        {
+        let has_questions = {
             let core = &mut *self.core.borrow_mut();
             let next = core.kernel.events.next_time().filter(|time| *time <= limit && !core.is_spinning);
             let Some(time) = next else { return false };
@@ -198,11 +198,11 @@ impl Shared {
             }
             core.kernel.node = None;
             core.kernel.task = None;
-            if !core.network.is_asking() {
-                return true;
-            }
+            core.network.has_questions()
+        };
+        if has_questions {
+            self.judge_messages();
         }
-        self.judge_messages();
         true
     }
 
