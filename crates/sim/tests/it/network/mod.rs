@@ -2,11 +2,12 @@
 
 mod configuration;
 mod control;
+mod crashes;
 mod families;
 mod integrity;
-mod limits;
 mod names;
 mod partitions;
+mod shapes;
 mod streams;
 mod udp;
 
