@@ -8,6 +8,7 @@ mod ambient;
 mod arrivals;
 pub mod chaos;
 mod choice;
+mod clock;
 mod determinism;
 mod disk;
 mod draws;
@@ -35,6 +36,7 @@ pub use chaos::{
     reset_assertion_results, validate_assertion_contracts,
 };
 pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
+pub use clock::ClockConfiguration;
 pub use determinism::Divergence;
 pub use disk::{
     CrashConfiguration, DamageExtent, DiskFault, DiskFaultRates, FaultBudget, StorageConfiguration,
@@ -51,7 +53,11 @@ pub use providers::{
     SimFile, SimLock, SimNetworkProvider, SimProviders, SimRandomProvider, SimStorageProvider,
     SimTaskProvider, SimTcpListener, SimTcpStream, SimTimeProvider, SimUdpSocket,
 };
-pub use runner::{Failure, TaskState};
+pub use runner::{
+    Attrition, AttritionScope, Chaos, Check, CheckReport, Count, Failure, FaultContext, FaultInjector,
+    IterationControl, LocalityInfo, Node, Peer, RebootKind, Replay, ReplayParseError, SimContext, TaskState,
+    Test, check, replay,
+};
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};
 pub use wire::{

@@ -281,7 +281,7 @@ pub fn check_each(site: &'static Site, values: &[i64]) {
 
 /// Records that a check failed: a macro's, an invariant's or an oracle's.
 pub(crate) fn fail(name: &str, detail: String, site: Option<&'static Site>) {
-    let (time, node) = current::trace_failure(name);
+    let (time, node) = current::fail_world(name, &detail);
     current::with(|checks| checks.fail(CheckFailure { name: name.to_owned(), detail, site, time, node }));
 }
 

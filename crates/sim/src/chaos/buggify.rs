@@ -77,6 +77,11 @@ pub fn buggify_reset() {
     current::with(|checks| checks.reset_buggify(Buggify::default()));
 }
 
+/// Switches `buggify` off for the rest of the run, and keeps what was seen of it.
+pub(crate) fn disable_buggify() {
+    current::with(|checks| checks.buggify = Buggify::default());
+}
+
 /// The `buggify` places that were executed so far in the current run, or, outside of one, in runs that ended.
 pub fn buggify_sites() -> Vec<BuggifySite> {
     current::with(|checks| listing(checks))

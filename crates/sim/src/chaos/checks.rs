@@ -116,6 +116,12 @@ impl Checks {
         sites().iter().map(|&site| (site, self.tallies.get(site.index())))
     }
 
+    /// How many sites were executed or, if they may fail, held.
+    pub(crate) fn reached(&self) -> usize {
+        let held = self.tallies.iter().filter(|tally| tally.stats.successes > 0).count();
+        held + self.tallies.iter().map(|tally| tally.stats.buckets.len()).sum::<usize>()
+    }
+
     /// Checks by name; those of the same name are added up. Such as were never made are not among them.
     pub(crate) fn results(&self) -> BTreeMap<String, AssertionStats> {
         let mut results = BTreeMap::<String, AssertionStats>::new();

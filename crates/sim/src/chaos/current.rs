@@ -3,13 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use xxhash_rust::xxh3::xxh3_64;
-
+use crate::ambient::get_current_sim_seed;
 use crate::chaos::checks::Checks;
 use crate::choice::Choices;
 use crate::kernel::NodeId;
+use crate::runner::Failure;
 use crate::time::SimTime;
-use crate::trace::Traced;
 use crate::world::{registry::current, try_enter};
 
 /// Makes a table the current one of the thread until it is dropped; scopes nest.
@@ -50,14 +49,12 @@ pub(crate) fn with_world_choices<R>(f: impl FnOnce(&mut Choices) -> R) -> Result
     current().and_then(|world| try_enter(world, |core| f(&mut core.kernel.choices))).ok_or(NoWorld)
 }
 
-/// Tells the current world, if there is one, that a check failed; when and where that was.
-pub(crate) fn trace_failure(name: &str) -> (Option<SimTime>, Option<NodeId>) {
+/// Makes the run of the current world, if there is one, a failed one; when and where that was.
+pub(crate) fn fail_world(name: &str, message: &str) -> (Option<SimTime>, Option<NodeId>) {
     let told = current().and_then(|world| {
         try_enter(world, |core| {
-            let kernel = &mut core.kernel;
-            let words = [u64::from(b'!'), xxh3_64(name.as_bytes()), 0, 0];
-            kernel.record(words, || Traced::CheckFailed { name: name.to_owned() });
-            (Some(kernel.now), kernel.node)
+            core.fail(Failure::Check { name: name.to_owned(), message: message.to_owned() });
+            (Some(core.kernel.now), core.kernel.node)
         })
     });
     told.unwrap_or_default()
@@ -70,7 +67,7 @@ pub(crate) fn now() -> Option<SimTime> {
 
 /// The seed that the thread was given for what is not in a world.
 pub(crate) fn thread_seed() -> u64 {
-    0
+    get_current_sim_seed()
 }
 
 /// No world is being stepped.

@@ -11,6 +11,8 @@ use crate::chaos::assertions::fail;
 use crate::chaos::state::StateRegistry;
 use crate::time::SimTime;
 use crate::trace::TraceEvent;
+use crate::world::SimWorld;
+use crate::world::tasks::panic_message;
 
 /// An invariant over JSON state, as the seed has it: given all states by key and the simulated time in milliseconds.
 /// It panics if it does not hold, which fails that run alone.
@@ -23,6 +25,12 @@ pub trait Invariant {
 
     /// Looks at what is new. The error says what does not hold, and how it is seen.
     fn observe(&mut self, view: &InvariantView<'_>) -> Result<(), String>;
+
+    /// Whether it looks at events, which are then kept for it, and at every instant in which one happened; else it
+    /// looks when the state that the program shows has changed.
+    fn wants_events(&self) -> bool {
+        true
+    }
 }
 
 /// An invariant that is one function.
@@ -77,22 +85,35 @@ impl Invariants {
         Self { all, seen: (0, 0) }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    /// Lets each look if anything is new. What does not hold is recorded as a failed check. `events` are all of the
-    /// run so far.
-    pub(crate) fn observe(&mut self, time: SimTime, events: &[TraceEvent], state: &StateRegistry) {
-        let now = (events.len(), state.changes());
-        if self.all.is_empty() || now == self.seen {
+    /// Lets each look if anything is new. What does not hold is recorded as a failed check.
+    pub(crate) fn observe(&mut self, world: &SimWorld, state: &StateRegistry) {
+        if self.all.is_empty() {
             return;
         }
-        let view = InvariantView { time, events: &events[self.seen.0..], state };
+        let now = (world.trace_kept_count(), state.changes());
+        if now == self.seen {
+            return;
+        }
+        let events = world.trace_since(self.seen.0);
+        self.look(world.time(), &events, state, now.1 != self.seen.1);
         self.seen = now;
+    }
+
+    /// Those that look at events do; the others do if the state has changed.
+    pub(crate) fn look(
+        &mut self,
+        time: SimTime,
+        events: &[TraceEvent],
+        state: &StateRegistry,
+        has_state_changed: bool,
+    ) {
+        let view = InvariantView { time, events, state };
         for invariant in &mut self.all {
+            if !has_state_changed && !invariant.wants_events() {
+                continue;
+            }
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| invariant.observe(&view)))
-                .unwrap_or_else(|payload| Err(panic_text(payload.as_ref())));
+                .unwrap_or_else(|payload| Err(panic_message(&*payload)));
             if let Err(detail) = outcome {
                 fail(invariant.name(), detail, None);
             }
@@ -104,13 +125,6 @@ impl fmt::Debug for Invariants {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.all.iter().map(|invariant| invariant.name().to_owned())).finish()
     }
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without text".into())
 }
 
 /// An invariant over JSON state as one of ours.
@@ -127,6 +141,10 @@ impl Invariant for JsonInvariant {
     fn observe(&mut self, view: &InvariantView<'_>) -> Result<(), String> {
         (self.check)(&view.state().get_all_states(), view.time().as_nanos() / NANOS_PER_MILLISECOND);
         Ok(())
+    }
+
+    fn wants_events(&self) -> bool {
+        false
     }
 }
 

@@ -262,12 +262,12 @@ fn invariants_look_at_what_is_new_and_a_panic_is_a_failure() {
     let mut invariants = Invariants::new(vec![Box::new(counts), Box::new(json)]);
     let checks = tallied(Buggify::default(), || {
         state.register_state("a", json!("leader"));
-        invariants.observe(SimTime::from_nanos(1_000_000), &[], &state);
-        invariants.observe(SimTime::from_nanos(2_000_000), &[], &state);
+        invariants.look(SimTime::from_nanos(1_000_000), &[], &state, true);
+        invariants.look(SimTime::from_nanos(2_000_000), &[], &state, false);
         state.register_state("b", json!("leader"));
-        invariants.observe(SimTime::from_nanos(3_000_000), &[], &state);
+        invariants.look(SimTime::from_nanos(3_000_000), &[], &state, true);
     });
-    assert_eq!(*looks.borrow(), [(1_000_000, 1), (3_000_000, 2)], "not at an instant that changed nothing");
+    assert_eq!(*looks.borrow(), [(1_000_000, 1), (2_000_000, 1), (3_000_000, 2)]);
     let found: Vec<_> = checks.failures().iter().map(|f| (f.name.as_str(), f.detail.as_str())).collect();
     assert_eq!(found, [("one leader", "2 leaders at 3 ms")]);
 }

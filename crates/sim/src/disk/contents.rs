@@ -175,6 +175,13 @@ impl Contents {
         count
     }
 
+    /// The bytes of a range, of which those behind the end are missing.
+    pub(super) fn bytes(&self, range: &Range<u64>) -> Vec<u8> {
+        let mut bytes = vec![0; to_index(range.end.min(self.len).saturating_sub(range.start))];
+        self.read(range.start, &mut bytes);
+        bytes
+    }
+
     /// Whether a read of the range would need a sector that cannot be read.
     pub(super) fn is_bad(&self, range: Range<u64>) -> bool {
         let size = self.sector_bytes as u64;
@@ -196,14 +203,6 @@ impl Contents {
     /// How many sectors the medium holds.
     pub(super) fn media_sectors(&self) -> u64 {
         self.media.end().min(self.cut_from) / self.sector_bytes as u64
-    }
-
-    /// Bytes as a power cut without mercy would leave them.
-    #[cfg(test)]
-    pub(super) fn durable(&self) -> Vec<u8> {
-        let mut bytes = vec![0; to_index(self.durable_len)];
-        self.media.read(0, &mut bytes);
-        bytes
     }
 
     /// What of the length and the cached sectors a power cut decides, for [`Self::after_crash`].

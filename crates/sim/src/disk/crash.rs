@@ -99,7 +99,13 @@ impl Disk {
         let before = self.tree.file(inode).contents.len();
         let left = self.crash_contents(kernel, atlas, inode, kind);
         let contents = &mut self.tree.file_mut(inode).contents;
+        // Where the file was cut and grew again, the bytes from before the cut may be back.
+        let regrown = contents.crash_parts().len_least..left.len.min(before);
+        let seen_there = left.is_cut_lost.then(|| contents.bytes(&regrown));
         contents.after_crash(left.len, left.is_cut_lost, left.sectors);
+        if seen_there.is_some_and(|seen| seen != contents.bytes(&regrown)) {
+            self.told(kernel, FaultFamily::TornWrite, inode, &regrown);
+        }
         for range in &left.changed.0 {
             self.told(kernel, FaultFamily::TornWrite, inode, range);
         }

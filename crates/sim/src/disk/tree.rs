@@ -134,21 +134,20 @@ impl Tree {
         let synced = self.find(path)?;
         self.entries(synced)?;
         let is_in = |name: &Option<Name>| name.as_ref().is_some_and(|(folder, _)| *folder == synced);
-        // What an earlier change did to a name or file that a synced one changed is over, too; else a power cut
-        // could bring it about again.
-        let mut kept: Vec<Change> = Vec::new();
-        for change in std::mem::take(&mut self.changes) {
-            if is_in(&change.from) || is_in(&change.to) {
+        let changes = std::mem::take(&mut self.changes);
+        let is_synced = changes.iter().map(|change| is_in(&change.from) || is_in(&change.to)).collect();
+        for (change, is_synced) in with_those_they_need(changes, is_synced) {
+            if is_synced {
+                // What an earlier change did to its name or file is over; else a power cut could bring it about.
                 let is_over = |earlier: &Change| {
                     earlier.inode == change.inode || (change.to.is_some() && earlier.to == change.to)
                 };
-                kept.retain(|earlier| !is_over(earlier));
+                self.changes.retain(|earlier| !is_over(earlier));
                 self.make_durable(&change);
             } else {
-                kept.push(change);
+                self.changes.push(change);
             }
         }
-        self.changes = kept;
         if let Some(Inode::Folder { entries, durable }) = self.inodes.get_mut(&synced) {
             durable.clone_from(entries);
         }
@@ -160,8 +159,10 @@ impl Tree {
     /// oldest first. Tells which files' names are others now.
     pub(super) fn crash(&mut self, mut is_kept: impl FnMut() -> bool) -> Vec<PathBuf> {
         let before = self.paths();
-        for change in std::mem::take(&mut self.changes) {
-            if is_kept() {
+        let changes = std::mem::take(&mut self.changes);
+        let kept = changes.iter().map(|_| is_kept()).collect();
+        for (change, is_kept) in with_those_they_need(changes, kept) {
+            if is_kept {
                 self.make_durable(&change);
             }
         }
@@ -178,10 +179,10 @@ impl Tree {
         };
         let lost = before.iter().filter(|entry| differs(entry, &after)).map(|(path, _)| path.clone());
         let back = after.iter().filter(|entry| differs(entry, &before)).map(|(path, _)| path.clone());
-        let mut changed: Vec<PathBuf> = lost.chain(back).collect();
-        changed.sort();
-        changed.dedup();
-        changed
+        let mut others: Vec<PathBuf> = lost.chain(back).collect();
+        others.sort();
+        others.dedup();
+        others
     }
 
     /// No file is open or locked any more.
@@ -261,19 +262,6 @@ impl Tree {
     pub(super) fn path_of(&self, inode: InodeId) -> PathBuf {
         let found = self.paths().into_iter().find(|(_, id)| *id == inode).map(|(path, _)| path);
         found.unwrap_or_else(|| PathBuf::from(format!("#{inode}")))
-    }
-
-    /// What is durable at `path`: the bytes of a file as a power cut without mercy would leave them.
-    #[cfg(test)]
-    pub(super) fn durable_at(&self, path: &Path) -> Option<Vec<u8>> {
-        let inode = path.iter().try_fold(ROOT, |folder, name| match &self.inodes[&folder] {
-            Inode::Folder { durable, .. } => durable.get(name).copied(),
-            Inode::File(_) => None,
-        })?;
-        match &self.inodes[&inode] {
-            Inode::File(file) => Some(file.contents.durable()),
-            Inode::Folder { .. } => None,
-        }
     }
 
     /// All names that are reached from the root, but the root's.
@@ -372,6 +360,19 @@ impl Tree {
             _ => unreachable!("it was found to be a folder, and folders are never removed"),
         }
     }
+}
+
+/// The changes, each with whether it is chosen, or one that is needs it: a name that a file left is given to another
+/// only after it was left, or the first would have no name.
+fn with_those_they_need(changes: Vec<Change>, mut chosen: Vec<bool>) -> impl Iterator<Item = (Change, bool)> {
+    for at in (0..changes.len()).rev() {
+        if chosen[at] && changes[at].to.is_some() {
+            for earlier in 0..at {
+                chosen[earlier] |= changes[earlier].from == changes[at].to;
+            }
+        }
+    }
+    changes.into_iter().zip(chosen)
 }
 
 const ROOT: InodeId = 0;

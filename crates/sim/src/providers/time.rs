@@ -4,14 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use samestep_provider_traits::TimeProvider;
 
-use crate::choice::ChoiceFamily;
-use crate::time::SimTime;
 use crate::world::registry::Home;
 use crate::world::{SleepFuture, WeakSimWorld, enter};
 
 /// Clocks and timers of one boot of a node.
 ///
-/// Its monotonic clock is the world's time. Once its node is down, its sleeps never end.
+/// Its monotonic clock is the world's time. Its wall clock is the node's and may be wrong, see
+/// [`ClockConfiguration`](crate::ClockConfiguration); it never shows a time before 1970. Once its node is down, its
+/// sleeps never end.
 #[derive(Clone, Copy, Debug)]
 pub struct SimTimeProvider {
     home: Home,
@@ -32,14 +32,8 @@ impl SimTimeProvider {
     pub fn timer(&self) -> Duration {
         let home = self.home;
         enter(home.world, |core| {
-            let now = core.kernel.now.as_nanos();
-            let most = now.saturating_add(core.time_chaos.drift_nanos_max);
-            let last = core.timer_nanos.max(now);
-            let place = home.node.map_or(0, |node| node.0 + 1);
-            // Half of the way that is left, at most, each time that somebody looks.
-            let ahead = core.kernel.choices.pick(ChoiceFamily::Clock, place, (most - last) / 2 + 1);
-            core.timer_nanos = last + ahead;
-            SimTime::from_nanos(core.timer_nanos).since_start()
+            let drift = core.time_chaos.drift_nanos_max;
+            Duration::from_nanos(core.clocks.timer(&mut core.kernel, home.node, drift))
         })
     }
 }
@@ -50,7 +44,14 @@ impl TimeProvider for SimTimeProvider {
     }
 
     fn wall_clock(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + WORLD_BEGAN + self.now()
+        let home = self.home;
+        let nanos = enter(home.world, |core| {
+            let drift = core.time_chaos.drift_nanos_max;
+            core.clocks.wall_clock(&mut core.kernel, home.node, drift)
+        });
+        let shift = Duration::from_nanos(u64::try_from(nanos.unsigned_abs()).unwrap_or(u64::MAX));
+        let shown = if nanos < 0 { WORLD_BEGAN.saturating_sub(shift) } else { WORLD_BEGAN + shift };
+        SystemTime::UNIX_EPOCH + shown
     }
 
     #[expect(refining_impl_trait, reason = "sleeps have a name and can be stored")]

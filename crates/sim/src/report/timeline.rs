@@ -7,6 +7,7 @@ use crate::fault::FaultEvent;
 use crate::kernel::NodeId;
 use crate::report::mark::{Mark, marks};
 use crate::report::{html, perfetto};
+use crate::runner::Outcome;
 use crate::time::SimTime;
 use crate::trace::TraceEvent;
 use crate::world::SimWorld;
@@ -44,6 +45,20 @@ impl Timeline {
             nodes: world.nodes().into_iter().map(|node| world.node_name(node)).collect(),
             events: world.trace(),
             faults: world.faults().events().to_vec(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// What happened in a run that is over.
+    pub(crate) fn of_outcome(title: &str, outcome: &Outcome) -> Self {
+        let report = &outcome.report;
+        Self {
+            title: title.to_owned(),
+            seed: report.seed,
+            end: report.ended_at,
+            nodes: outcome.nodes.clone(),
+            events: report.trace.clone(),
+            faults: report.faults.events().to_vec(),
             failures: Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::ambient::Ambient;
 use crate::choice::{Choices, Tape};
+use crate::clock::{ClockConfiguration, Clocks};
 use crate::disk::{Disks, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
@@ -26,6 +27,7 @@ pub struct WorldConfig {
     pub(crate) network: NetworkConfiguration,
     pub(crate) network_faults: NetworkFaults,
     pub(crate) network_limits: NetworkLimits,
+    pub(crate) clocks: ClockConfiguration,
     pub(crate) storage: StorageConfiguration,
 }
 
@@ -54,6 +56,7 @@ impl WorldConfig {
             network: NetworkConfiguration::without_faults(),
             network_faults: NetworkFaults::default(),
             network_limits: NetworkLimits::default(),
+            clocks: ClockConfiguration::default(),
             storage: StorageConfiguration::default(),
         }
     }
@@ -100,6 +103,11 @@ impl WorldConfig {
         Self { network_limits, ..self }
     }
 
+    /// Gives each node that is added a wall clock that may be wrong in these ways.
+    pub fn clocks(self, clocks: ClockConfiguration) -> Self {
+        Self { clocks, ..self }
+    }
+
     /// Gives each node that is added a disk of this kind.
     pub fn storage(self, storage: StorageConfiguration) -> Self {
         Self { storage, ..self }
@@ -128,6 +136,7 @@ impl WorldConfig {
             nodes: Nodes::default(),
             tasks: Tasks::default(),
             time_chaos: self.time_chaos,
+            clocks: Clocks::new(self.clocks),
             disks: Disks::new(self.storage),
             panics: Vec::new(),
             failures: Vec::new(),
@@ -135,9 +144,9 @@ impl WorldConfig {
             polls_per_instant_max: self.polls_per_instant_max,
             is_spinning: false,
             polls: 0,
+            polls_of_instant: 0,
             schedule,
             polled: self.keeps_trace.then(Vec::new),
-            timer_nanos: 0,
             random,
             ambient: Ambient::of_part(self.seed, random),
             last_event: None,

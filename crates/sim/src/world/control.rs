@@ -116,6 +116,27 @@ impl SimWorld {
         self.shared.core.borrow_mut().nodes.get_mut(node).poll_nanos = nanos;
     }
 
+    /// Makes the wall clock of `node` jump forward. Its monotonic clock goes on as ever.
+    pub fn step_clock_forward(&self, node: NodeId, by: Duration) {
+        self.step_clock(node, i64::try_from(by.as_nanos()).unwrap_or(i64::MAX));
+    }
+
+    /// Makes the wall clock of `node` jump back. Its monotonic clock goes on as ever.
+    pub fn step_clock_back(&self, node: NodeId, by: Duration) {
+        self.step_clock(node, -i64::try_from(by.as_nanos()).unwrap_or(i64::MAX));
+    }
+
+    /// Makes the wall clock of `node` go faster from now on, by so many parts in a million; slower if negative.
+    pub fn drift_clock(&self, node: NodeId, ppm: i32) {
+        let core = &mut *self.shared.core.borrow_mut();
+        core.clocks.drift(core.kernel.now, node, ppm);
+    }
+
+    fn step_clock(&self, node: NodeId, by_nanos: i64) {
+        let core = &mut *self.shared.core.borrow_mut();
+        core.clocks.step(&mut core.kernel, node, by_nanos);
+    }
+
     /// Whether `node` is up, or paused.
     pub fn is_up(&self, node: NodeId) -> bool {
         self.shared.core.borrow().nodes.get(node).state != NodeState::Down

@@ -11,8 +11,8 @@ mod ready;
 pub(crate) mod registry;
 mod schedule;
 pub(crate) mod tasks;
-mod timers;
-mod waker;
+pub(crate) mod timers;
+pub(crate) mod waker;
 mod weak;
 
 use std::cell::RefCell;
@@ -26,6 +26,7 @@ use samestep_provider_traits::{JoinError, JoinHandle, TimeProvider};
 
 use crate::ambient::{Ambient, set_sim_seed};
 use crate::choice::Tape;
+use crate::clock::Clocks;
 use crate::disk::{Disks, FaultBudget, StorageConfiguration};
 use crate::draws::Stream;
 use crate::fault::FaultLog;
@@ -39,7 +40,7 @@ use crate::world::due::Due;
 use crate::world::foreign::ForeignWakes;
 use crate::world::nodes::Nodes;
 use crate::world::ready::Ready;
-use crate::world::registry::{Home, WorldId, current, find};
+use crate::world::registry::{Home, WorldId, current};
 use crate::world::schedule::Schedule;
 use crate::world::tasks::Tasks;
 use crate::world::timers::TimeChaos;
@@ -79,6 +80,7 @@ pub(crate) struct Core {
     pub(crate) tasks: Tasks,
     pub(crate) network: Network,
     pub(crate) time_chaos: TimeChaos,
+    pub(crate) clocks: Clocks,
     pub(crate) disks: Disks,
     pub(crate) panics: Vec<TaskPanic>,
     pub(crate) failures: Vec<Failure>,
@@ -88,10 +90,9 @@ pub(crate) struct Core {
     /// Whether tasks went on beyond that, in the instant that is now.
     pub(crate) is_spinning: bool,
     pub(crate) polls: u64,
+    polls_of_instant: u64,
     schedule: Schedule,
     polled: Option<Vec<TaskId>>,
-    /// What the clock that drifts showed last.
-    pub(crate) timer_nanos: u64,
     /// The random numbers of the test itself.
     random: Stream,
     ambient: Ambient,
@@ -118,7 +119,7 @@ impl SimWorld {
         let id = WorldId::next();
         let core = RefCell::new(config.into_core());
         let shared = Rc::new(Shared { id, core, ready: RefCell::default(), foreign: foreign::listen(id) });
-        registry::add(id, Rc::downgrade(&shared));
+        registry::add(Rc::clone(&shared));
         Self { shared }
     }
 
@@ -134,6 +135,7 @@ impl SimWorld {
         let seed = core.seed;
         let node = core.nodes.add(name, ip, seed);
         core.kernel.node = Some(node);
+        core.clocks.node_added(&mut core.kernel, node);
         core.disks.node_added(&mut core.kernel, node);
         core.kernel.record([u64::from(b'B'), 0, 0, 0], || Traced::NodeBooted { boot: 0 });
         core.kernel.node = None;
@@ -164,10 +166,11 @@ impl SimWorld {
     }
 
     /// Takes one step: goes to the time of the next event, handles all that is due then, and runs tasks until none
-    /// is ready. Tells whether more is to come.
+    /// is ready. Tells whether more is to come; not if tasks wake each other for ever, see
+    /// [`WorldConfig::polls_per_instant_max`].
     pub fn step(&self) -> bool {
         self.shared.step(SimTime::MAX);
-        self.has_pending_events()
+        self.has_pending_events() && !self.is_spinning()
     }
 
     /// Steps until nothing is to come that does not come by itself, such as the next fault.
@@ -242,6 +245,16 @@ impl SimWorld {
     /// What happened; empty unless it is kept, see [`WorldConfig::keep_trace`].
     pub fn trace(&self) -> Vec<TraceEvent> {
         self.shared.core.borrow().kernel.trace.events().to_vec()
+    }
+
+    /// How many events are kept.
+    pub(crate) fn trace_kept_count(&self) -> usize {
+        self.shared.core.borrow().kernel.trace.events().len()
+    }
+
+    /// The events that are kept, but the first `from`.
+    pub(crate) fn trace_since(&self, from: usize) -> Vec<TraceEvent> {
+        self.shared.core.borrow().kernel.trace.events()[from..].to_vec()
     }
 
     /// The faults that acted.
@@ -359,8 +372,8 @@ impl Default for SimWorld {
 
 impl Drop for SimWorld {
     fn drop(&mut self) {
-        // The list of worlds holds none strongly, and who is inside the world holds a handle.
-        if Rc::strong_count(&self.shared) == 1 && find(self.shared.id).is_some() {
+        // One is the list's. Who is inside the world holds a handle.
+        if Rc::strong_count(&self.shared) == 2 && registry::with(self.shared.id, |_| ()).is_some() {
             self.shared.end();
         }
     }

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::kernel::NodeId;
@@ -23,21 +23,26 @@ pub(crate) fn enter<R>(world: WorldId, body: impl FnOnce(&mut Core) -> R) -> R {
 
 /// As [`enter`], and none if the world has ended: for what is dropped late.
 pub(crate) fn try_enter<R>(world: WorldId, body: impl FnOnce(&mut Core) -> R) -> Option<R> {
-    let shared = find(world)?;
-    let mut core = shared.core.borrow_mut();
-    Some(body(&mut core))
+    with(world, |shared| body(&mut shared.core.borrow_mut()))
+}
+
+/// Calls `body` with the world, if it is of this thread and has not ended. No code of users may run in it.
+pub(crate) fn with<R>(world: WorldId, body: impl FnOnce(&Shared) -> R) -> Option<R> {
+    // The list itself is gone when a thread's last values are dropped.
+    let found = WORLDS.try_with(|worlds| {
+        let worlds = worlds.borrow();
+        worlds.iter().rev().find(|shared| shared.id == world).map(|shared| body(shared))
+    });
+    found.ok().flatten()
 }
 
 /// The world, if it is of this thread and has not ended.
 pub(crate) fn find(world: WorldId) -> Option<Rc<Shared>> {
-    // The list itself is gone when a thread's last values are dropped.
-    WORLDS
-        .try_with(|worlds| {
-            let worlds = worlds.borrow();
-            worlds.iter().rev().find(|(id, _)| *id == world).and_then(|(_, shared)| shared.upgrade())
-        })
-        .ok()
-        .flatten()
+    let found = WORLDS.try_with(|worlds| {
+        let worlds = worlds.borrow();
+        worlds.iter().rev().find(|shared| shared.id == world).map(Rc::clone)
+    });
+    found.ok().flatten()
 }
 
 #[cold]
@@ -70,14 +75,19 @@ impl Drop for CurrentGuard {
 }
 
 /// Adds a world to those of this thread.
-pub(super) fn add(world: WorldId, shared: Weak<Shared>) {
-    WORLDS.with(|worlds| worlds.borrow_mut().push((world, shared)));
+pub(super) fn add(shared: Rc<Shared>) {
+    WORLDS.with(|worlds| worlds.borrow_mut().push(shared));
 }
 
 /// Takes a world away from those of this thread.
 pub(super) fn remove(world: WorldId) {
     // Nothing to take it from if the thread itself ends.
-    let _ = WORLDS.try_with(|worlds| worlds.borrow_mut().retain(|(id, _)| *id != world));
+    let removed = WORLDS.try_with(|worlds| {
+        let mut worlds = worlds.borrow_mut();
+        worlds.iter().position(|shared| shared.id == world).map(|place| worlds.swap_remove(place))
+    });
+    // Dropped with nothing borrowed.
+    drop(removed);
 }
 
 /// A world of this process. Numbers are used again after 2^24 worlds; they are no part of what is recorded.
@@ -128,6 +138,6 @@ impl Home {
 }
 
 thread_local! {
-    static WORLDS: RefCell<Vec<(WorldId, Weak<Shared>)>> = const { RefCell::new(Vec::new()) };
+    static WORLDS: RefCell<Vec<Rc<Shared>>> = const { RefCell::new(Vec::new()) };
     static CURRENT: Cell<Option<WorldId>> = const { Cell::new(None) };
 }

@@ -1,0 +1,73 @@
+//! What a campaign runs: anything that gives an outcome for a seed and a tape.
+
+use std::time::Duration;
+
+use crate::chaos::Checks;
+use crate::choice::Tape;
+use crate::fault::FaultFamily;
+use crate::runner::{Failure, RunReport};
+
+/// A system under test with all that is done to it. It is the same for the same request, whoever asks and when.
+pub(crate) trait Scenario: Sync {
+    /// Runs it once.
+    fn run(&self, request: &Request) -> Outcome;
+}
+
+impl<F: Fn(&Request) -> Outcome + Sync> Scenario for F {
+    fn run(&self, request: &Request) -> Outcome {
+        self(request)
+    }
+}
+
+/// Which run.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) seed: u64,
+    /// The decisions; drawn from the seed if there are none.
+    pub(crate) tape: Option<Tape>,
+    /// Whether the decisions are kept.
+    pub(crate) keeps_tape: bool,
+    /// Whether the events are kept.
+    pub(crate) keeps_trace: bool,
+    /// Where the run is to end early, if anywhere.
+    pub(crate) until_event: Option<u64>,
+}
+
+impl Request {
+    /// A run of this seed, of which nothing is kept.
+    pub(crate) const fn of_seed(seed: u64) -> Self {
+        Self { seed, tape: None, keeps_tape: false, keeps_trace: false, until_event: None }
+    }
+
+    /// A run of this seed and tape.
+    pub(crate) fn of_tape(seed: u64, tape: Tape) -> Self {
+        Self { tape: Some(tape), ..Self::of_seed(seed) }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) report: RunReport,
+    pub(crate) checks: Checks,
+    /// Hash of how the system was configured.
+    pub(crate) config: u64,
+    /// Families of faults that were on.
+    pub(crate) families_on: Vec<FaultFamily>,
+    /// Names of nodes, by number.
+    pub(crate) nodes: Vec<String>,
+    /// What each task waited for when the run was ended early.
+    pub(crate) dump: Option<String>,
+}
+
+impl Outcome {
+    /// Why it failed first, if it did.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.report.failures.first()
+    }
+
+    /// How long it took in its own time.
+    pub(crate) fn simulated_time(&self) -> Duration {
+        self.report.ended_at.since_start()
+    }
+}
