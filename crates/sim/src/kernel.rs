@@ -100,6 +100,7 @@ impl<E> Kernel<E> {
     }
 
     /// Records an event of the current task and node; see [`Trace::event`].
+    #[inline]
     pub(crate) fn record(&mut self, words: [u64; 4], what: impl FnOnce() -> Traced) {
         let at = At { time: self.now, node: self.node, task: self.task, choices_made: self.choices.made() };
         self.trace.event(at, words, what);
@@ -118,6 +119,7 @@ impl<E> Kernel<E> {
     }
 
     /// Wakes `waker` as soon as nothing is borrowed.
+    #[inline]
     pub(crate) fn wake(&mut self, waker: Option<Waker>) {
         let Some(waker) = waker else { return };
         match TaskRef::of(&waker) {

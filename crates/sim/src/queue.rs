@@ -124,7 +124,11 @@ impl<E> Queue<E> {
         self.next_order += 1;
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = Slot { order, is_background, event: Some(event) };
+                let place = &mut self.slots[slot as usize];
+                place.order = order;
+                place.is_background = is_background;
+                debug_assert!(place.event.is_none(), "a free slot is empty");
+                place.event = Some(event);
                 slot
             }
             None => {
@@ -178,9 +182,13 @@ impl<E> Queue<E> {
         }
         // Fewer children than there may be: only once, at the bottom.
         let first = (hole << 2) | 1;
-        if let Some((offset, smallest)) =
-            heap.get(first..).and_then(|rest| rest.iter().copied().enumerate().min_by_key(|(_, key)| *key))
-        {
+        if let Some((&key, rest)) = heap.get(first..).and_then(<[Key]>::split_first) {
+            let (mut smallest, mut offset) = (key, 0);
+            for (place, key) in rest.iter().enumerate() {
+                if *key < smallest {
+                    (smallest, offset) = (*key, place + 1);
+                }
+            }
             heap[hole] = smallest;
             hole = first + offset;
         }

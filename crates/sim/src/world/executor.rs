@@ -68,17 +68,39 @@ impl Shared {
     /// then, and runs what is ready. Tells whether it got that far.
     pub(crate) fn step(&self, limit: SimTime) -> bool {
         let _current = make_current(self.id);
-        let known = self.failure_count();
-        self.run_ready();
-        if self.failure_count() > known {
-            // Whoever drives the world hears of it before time goes on.
-            return true;
+        if self.is_anything_ready() {
+            let known = self.failure_count();
+            self.run_ready();
+            if self.failure_count() > known {
+                // Whoever drives the world hears of it before time goes on.
+                return true;
+            }
         }
         if !self.handle_next_instant(limit) {
             return false;
         }
         self.run_ready();
         true
+    }
+
+    /// Whether something was started or woken since tasks ran last.
+    fn is_anything_ready(&self) -> bool {
+        let kernel = &self.core.borrow().kernel;
+        let is_quiet = kernel.woken.is_empty() && kernel.to_wake.is_empty() && kernel.to_drop.is_empty();
+        !is_quiet || !self.ready.borrow().is_empty() || self.foreign.is_any()
+    }
+
+    /// What a runner asks after each instant, in one look.
+    pub(crate) fn pulse(&self) -> Pulse {
+        let core = self.core.borrow();
+        Pulse {
+            now: core.kernel.now,
+            events: core.kernel.trace.count(),
+            has_failed: !core.panics.is_empty() || !core.failures.is_empty(),
+            has_foreign_wakes: self.foreign.is_any() || !core.foreign_wakes.is_empty(),
+            is_spinning: core.is_spinning,
+            has_pending: !self.ready.borrow().is_empty() || !core.kernel.events.is_idle(),
+        }
     }
 
     fn failure_count(&self) -> usize {
@@ -186,7 +208,9 @@ impl Shared {
 
     /// Polls tasks until none is ready.
     pub(super) fn run_ready(&self) {
-        self.note_foreign_wakes();
+        if self.foreign.is_any() {
+            self.note_foreign_wakes();
+        }
         let mut turn = self.next_turn(None);
         loop {
             turn = match turn {
@@ -243,7 +267,10 @@ impl Shared {
         if !(core.kernel.to_wake.is_empty() && core.kernel.to_drop.is_empty()) {
             return Turn::Flush;
         }
-        if core.polls_of_instant >= core.polls_per_instant_max && !ready.is_empty() {
+        if ready.is_empty() {
+            return Turn::Over;
+        }
+        if core.polls_of_instant >= core.polls_per_instant_max {
             core.is_spinning = true;
             return Turn::Over;
         }
@@ -373,7 +400,7 @@ impl Core {
             Due::Disk(due) => self.disks.handle_due(&mut self.kernel, due),
             Due::Put(event) => {
                 self.handle_put(&event, shared);
-                self.last_event = Some(event);
+                self.last_event = Some(*event);
             }
         }
     }
@@ -398,6 +425,16 @@ impl Core {
             }
         }
     }
+}
+
+/// How a world stands after an instant.
+pub(crate) struct Pulse {
+    pub(crate) now: SimTime,
+    pub(crate) events: u64,
+    pub(crate) has_failed: bool,
+    pub(crate) has_foreign_wakes: bool,
+    pub(crate) is_spinning: bool,
+    pub(crate) has_pending: bool,
 }
 
 /// What the executor does next.

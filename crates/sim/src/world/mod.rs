@@ -296,7 +296,7 @@ impl SimWorld {
     /// Puts in an event that is due at `time`, or at once if that has passed.
     pub fn schedule_event_at(&self, event: Event, time: Duration) {
         let kernel = &mut self.shared.core.borrow_mut().kernel;
-        kernel.events.put(SimTime::ZERO.after(time).max(kernel.now), Due::Put(event));
+        kernel.events.put(SimTime::ZERO.after(time).max(kernel.now), Due::Put(Box::new(event)));
     }
 
     /// The event of those put in by the test that came up last.

@@ -117,6 +117,48 @@ fn a_failed_sync_loses_its_bytes_and_poisons_the_open_file() {
     );
 }
 
+/// A write that lands in a sector while it is being synced takes nothing of it out of the sync.
+#[test]
+fn a_sync_covers_what_was_written_before_it_though_more_comes_meanwhile() {
+    for seed in 0..20 {
+        let (world, node) = world_with(seed, losing());
+        run(&world, node, |providers| async move {
+            let file = create(&providers, "f").await;
+            providers.storage().sync_dir(Path::new("")).await.unwrap();
+            file.write_all_at(b"before", 0).await.0.unwrap();
+            let mut sync = pin!(file.sync_data());
+            assert!(poll_fn(|cx| Poll::Ready(sync.as_mut().poll(cx).is_pending())).await);
+            file.write_all_at(b"meanwhile", 100).await.0.unwrap();
+            sync.await.unwrap();
+        });
+        crash(&world, node);
+        let bytes = run(&world, node, |providers| contents(providers, "f"));
+        assert_eq!(bytes.get(..6), Some(&b"before"[..]), "seed {seed}");
+    }
+}
+
+/// Syncs are faster than writes here, and still come after them.
+#[test]
+fn a_sync_waits_for_slow_writes() {
+    let slow = StorageConfiguration {
+        write_latency: Duration::from_millis(50)..Duration::from_millis(60),
+        sync_latency: Duration::from_millis(1)..Duration::from_millis(2),
+        ..losing()
+    };
+    let (world, node) = world_with(1, slow);
+    run(&world, node, |providers| async move {
+        let file = create(&providers, "f").await;
+        providers.storage().sync_dir(Path::new("")).await.unwrap();
+        {
+            let mut dropped = pin!(file.write_at(b"slow".to_vec(), 0));
+            assert!(poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx).is_pending())).await);
+        }
+        file.sync_data().await.unwrap();
+    });
+    crash(&world, node);
+    assert_eq!(run(&world, node, |providers| contents(providers, "f")), b"slow");
+}
+
 #[test]
 fn the_error_of_a_dropped_write_is_told_once_by_a_sync() {
     let rates = DiskFaultRates { write_errors_per_second: 1e9, ..DiskFaultRates::default() };
