@@ -55,6 +55,8 @@ pub(crate) fn compare_with_second(
 
 /// Runs `plan` on a thread of its own, with a heap that is full of holes.
 fn run_elsewhere(plan: &RunPlan, attempt: u64, setup: &impl Setup) -> RunReport {
+    let config = WorldConfig { salt: attempt + 1, ..plan.config.clone() };
+    let plan = &RunPlan { config, ..plan.clone() };
     thread::scope(|scope| {
         let run = scope.spawn(|| {
             let _holes = Shuffled::new(plan.config.seed ^ attempt);

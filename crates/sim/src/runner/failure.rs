@@ -75,6 +75,12 @@ pub enum Failure {
         /// Its name.
         task: String,
     },
+    /// A task started a thread, which no seed decides about. Found with feature `intercept`.
+    #[error("a thread was started in {site}, and no seed can repeat what it does")]
+    EscapedThread {
+        /// From where.
+        site: String,
+    },
 }
 
 impl Failure {
@@ -90,6 +96,7 @@ impl Failure {
             Self::TooManyEvents { .. } => "too many events",
             Self::Spinning { .. } => "spinning",
             Self::ForeignWake { .. } => "foreign wake",
+            Self::EscapedThread { .. } => "thread",
         }
     }
 }

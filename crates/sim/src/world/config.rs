@@ -23,6 +23,8 @@ pub struct WorldConfig {
     pub(crate) tape: TapeMode,
     pub(crate) keeps_trace: bool,
     pub(crate) polls_per_instant_max: u64,
+    /// Shifts what no program should know: of two runs that are compared, the second has another.
+    pub(crate) salt: u64,
     pub(crate) time_chaos: TimeChaos,
     pub(crate) network: NetworkConfiguration,
     pub(crate) network_faults: NetworkFaults,
@@ -52,6 +54,7 @@ impl WorldConfig {
             tape: TapeMode::Drawn,
             keeps_trace: false,
             polls_per_instant_max: POLLS_PER_INSTANT_MAX,
+            salt: 0,
             time_chaos: TimeChaos::none(),
             network: NetworkConfiguration::without_faults(),
             network_faults: NetworkFaults::default(),
@@ -150,6 +153,8 @@ impl WorldConfig {
             random,
             ambient: Ambient::of_part(self.seed, random),
             last_event: None,
+            #[cfg(all(feature = "intercept", target_os = "linux"))]
+            intercepted: crate::intercept::Calls::new(self.seed, self.salt),
         }
     }
 }
