@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::determinism::Divergence;
 use crate::kernel::NodeId;
 use crate::time::SimTime;
 use crate::trace::TaskId;
@@ -75,6 +76,9 @@ pub enum Failure {
         /// Its name.
         task: String,
     },
+    /// A second run of the same seed and decisions was another run.
+    #[error(transparent)]
+    Divergence(#[from] Box<Divergence>),
 }
 
 impl Failure {
@@ -90,6 +94,7 @@ impl Failure {
             Self::TooManyEvents { .. } => "too many events",
             Self::Spinning { .. } => "spinning",
             Self::ForeignWake { .. } => "foreign wake",
+            Self::Divergence(_) => "divergence",
         }
     }
 }
