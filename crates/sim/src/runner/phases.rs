@@ -76,6 +76,7 @@ pub(crate) fn run_test(define: &dyn Fn(&mut Test), request: &Request) -> Outcome
 
 fn world_config(request: &Request, faults: &Faults, test: &Test) -> WorldConfig {
     let mut config = faults.configure(WorldConfig::new(request.seed));
+    config.plain = request.plain;
     if let Some(tape) = &request.tape {
         config = config.replay(tape.clone());
     } else if request.keeps_tape {

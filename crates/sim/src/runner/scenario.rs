@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::chaos::Checks;
-use crate::choice::Tape;
+use crate::choice::{ChoiceFamily, Tape};
 use crate::determinism::{Keeps, compare};
 use crate::fault::FaultFamily;
 use crate::runner::{Failure, RunReport};
@@ -46,6 +46,8 @@ pub(crate) struct Request {
     pub(crate) tape: Option<Tape>,
     /// The decisions that are made before there is a world, if those alone are given.
     pub(crate) setup: Option<Tape>,
+    /// Families whose decisions are all plain.
+    pub(crate) plain: &'static [ChoiceFamily],
     /// Whether the decisions are kept.
     pub(crate) keeps_tape: bool,
     /// Whether the events are kept.
@@ -57,7 +59,15 @@ pub(crate) struct Request {
 impl Request {
     /// A run of this seed, of which nothing is kept.
     pub(crate) const fn of_seed(seed: u64) -> Self {
-        Self { seed, tape: None, setup: None, keeps_tape: false, keeps_trace: false, until_event: None }
+        Self {
+            seed,
+            tape: None,
+            setup: None,
+            plain: &[],
+            keeps_tape: false,
+            keeps_trace: false,
+            until_event: None,
+        }
     }
 
     /// A run of this seed and tape.
