@@ -144,6 +144,7 @@ impl Choices {
     }
 
     /// One of `0..bound`; 0 is plain. Nothing is decided, and no number used up, if `bound` is below 2.
+    #[inline]
     pub(crate) fn pick(&mut self, family: ChoiceFamily, place: u32, bound: u64) -> u64 {
         if bound < 2 {
             return 0;
@@ -158,6 +159,7 @@ impl Choices {
 
     /// Whether something of this chance happens; not is plain. Nothing is decided, and no number used up, if the
     /// chance is never.
+    #[inline]
     pub(crate) fn happens(&mut self, family: ChoiceFamily, place: u32, chance: Chance) -> bool {
         !chance.is_never() && self.decide(family, place, |value| u64::from((value >> 32) < chance.0)) != 0
     }
@@ -184,35 +186,51 @@ impl Choices {
         }
     }
 
+    #[inline]
     fn decide(&mut self, family: ChoiceFamily, place: u32, outcome: impl FnOnce(u64) -> u64) -> u64 {
         self.made += 1;
         let stream = &mut self.place(family, place).choices;
-        let number = u32::try_from(stream.drawn()).unwrap_or(u32::MAX);
-        let value = stream.next_u64();
-        if self.plain & 1 << family as u16 != 0 {
+        let number = stream.drawn();
+        let value = outcome(stream.next_u64());
+        if matches!(self.source, Source::Drawn) {
+            return value;
+        }
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        self.taped_or_kept(ChoiceKey { family, place, number }, value)
+    }
+
+    /// The tape's outcome, or the one that was drawn, which is then kept.
+    #[cold]
+    fn taped_or_kept(&mut self, key: ChoiceKey, drawn: u64) -> u64 {
+        if self.plain & 1 << key.family as u16 != 0 {
             return 0;
         }
         match &mut self.source {
-            Source::Drawn => outcome(value),
+            Source::Drawn => drawn,
             Source::Recorded(tape) => {
-                let value = outcome(value);
-                if value != 0 {
-                    tape.insert(ChoiceKey { family, place, number }, value);
+                if drawn != 0 {
+                    tape.insert(key, drawn);
                 }
-                value
+                drawn
             }
-            Source::Taped(tape) => tape.get(&ChoiceKey { family, place, number }).copied().unwrap_or(0),
+            Source::Taped(tape) => tape.get(&key).copied().unwrap_or(0),
+        }
+    }
+
+    #[cold]
+    fn add_places(&mut self, family: ChoiceFamily, place: u32) {
+        let places = &mut self.places[family as usize];
+        while places.len() <= place as usize {
+            let key = (u64::from(family as u8) << 32) | places.len() as u64;
+            places.push(Place { key, choices: self.root.fork_number(key), seeded: None });
         }
     }
 
     fn place(&mut self, family: ChoiceFamily, place: u32) -> &mut Place {
-        let places = &mut self.places[family as usize];
-        let index = place as usize;
-        while places.len() <= index {
-            let key = (u64::from(family as u8) << 32) | places.len() as u64;
-            places.push(Place { key, choices: self.root.fork_number(key), seeded: None });
+        if self.places[family as usize].len() <= place as usize {
+            self.add_places(family, place);
         }
-        &mut places[index]
+        &mut self.places[family as usize][place as usize]
     }
 }
 

@@ -34,8 +34,8 @@ impl ClockConfiguration {
     pub fn random_for_seed(seed: u64) -> Self {
         let mut draws = Stream::from_seed(seed).fork("clock-configuration");
         let mut up_to = |most: u64| {
-            let drawn = 1 + scale(draws.next_u64(), most);
-            if scale(draws.next_u64(), 2) == 1 { drawn } else { 0 }
+            let value = 1 + scale(draws.next_u64(), most);
+            if scale(draws.next_u64(), 2) == 1 { value } else { 0 }
         };
         let offset_max = Duration::from_millis(up_to(1000));
         let drift_ppm_max = u32::try_from(up_to(200)).expect("at most 200");

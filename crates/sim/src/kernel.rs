@@ -8,6 +8,7 @@ use crate::fault::{FaultFamily, FaultLog};
 use crate::queue::{EventId, Queue};
 use crate::time::SimTime;
 use crate::trace::{At, DiskOperation, TaskId, Trace, Traced};
+use crate::world::waker::TaskRef;
 
 /// A node, numbered from 0 in the order in which nodes were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +33,9 @@ pub(crate) struct Kernel<E> {
     pub(crate) choices: Choices,
     pub(crate) trace: Trace,
     pub(crate) faults: FaultLog,
+    /// Tasks of worlds that are to be woken.
+    pub(crate) woken: Vec<TaskRef>,
+    /// Other wakers to be called, and those to be dropped, which are the user's code: with nothing borrowed.
     pub(crate) to_wake: Vec<Waker>,
     pub(crate) to_drop: Vec<Waker>,
     pub(crate) waits: Vec<Wait>,
@@ -71,6 +75,7 @@ impl<E> Kernel<E> {
             choices,
             trace,
             faults,
+            woken: Vec::new(),
             to_wake: Vec::new(),
             to_drop: Vec::new(),
             waits: Vec::new(),
@@ -95,6 +100,7 @@ impl<E> Kernel<E> {
     }
 
     /// Records an event of the current task and node; see [`Trace::event`].
+    #[inline]
     pub(crate) fn record(&mut self, words: [u64; 4], what: impl FnOnce() -> Traced) {
         let at = At { time: self.now, node: self.node, task: self.task, choices_made: self.choices.made() };
         self.trace.event(at, words, what);
@@ -113,13 +119,19 @@ impl<E> Kernel<E> {
     }
 
     /// Wakes `waker` as soon as nothing is borrowed.
+    #[inline]
     pub(crate) fn wake(&mut self, waker: Option<Waker>) {
-        self.to_wake.extend(waker);
+        let Some(waker) = waker else { return };
+        match TaskRef::of(&waker) {
+            // Dropping such a waker does nothing.
+            Some(task) => self.woken.push(task),
+            None => self.to_wake.push(waker),
+        }
     }
 
     /// Drops `waker` as soon as nothing is borrowed.
     pub(crate) fn discard(&mut self, waker: Option<Waker>) {
-        self.to_drop.extend(waker);
+        self.to_drop.extend(waker.filter(|waker| TaskRef::of(waker).is_none()));
     }
 }
 

@@ -12,7 +12,6 @@ pub(crate) struct Queue<E> {
     slots: Vec<Slot<E>>,
     free: Vec<u32>,
     next_order: u64,
-    live: usize,
     background: usize,
 }
 
@@ -20,24 +19,21 @@ pub(crate) struct Queue<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EventId {
     slot: u32,
-    generation: u32,
+    order: u64,
 }
 
 /// A point in the order in which events were put in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fence(u64);
 
+/// Time in the upper half; below it the order in which it was put in, and the slot. One comparison of integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    time: SimTime,
-    order: u64,
-    slot: u32,
-    generation: u32,
-}
+struct Key(u128);
 
 #[derive(Debug)]
 struct Slot<E> {
-    generation: u32,
+    /// Of the event that is there; [`VACANT`] if none is.
+    order: u64,
     is_background: bool,
     event: Option<E>,
 }
@@ -45,14 +41,14 @@ struct Slot<E> {
 impl<E> Queue<E> {
     /// No events.
     pub(crate) const fn new() -> Self {
-        Self { heap: Vec::new(), slots: Vec::new(), free: Vec::new(), next_order: 0, live: 0, background: 0 }
+        Self { heap: Vec::new(), slots: Vec::new(), free: Vec::new(), next_order: 0, background: 0 }
     }
 
     /// Puts in an event that is due at `time`.
     ///
     /// # Panics
     ///
-    /// If there are 2^32 of them.
+    /// If there are 2^24 of them, or there were 2^40.
     pub(crate) fn put(&mut self, time: SimTime, event: E) -> EventId {
         self.put_as(time, event, false)
     }
@@ -63,27 +59,10 @@ impl<E> Queue<E> {
         self.put_as(time, event, true)
     }
 
-    fn put_as(&mut self, time: SimTime, event: E, is_background: bool) -> EventId {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, is_background: false, event: None });
-            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 events at a time")
-        });
-        let place = &mut self.slots[slot as usize];
-        place.event = Some(event);
-        place.is_background = is_background;
-        let id = EventId { slot, generation: place.generation };
-        let key = Key { time, order: self.next_order, slot, generation: id.generation };
-        self.next_order += 1;
-        self.live += 1;
-        self.heap.push(key);
-        self.sift_up(self.heap.len() - 1);
-        id
-    }
-
     /// Takes an event back, if it has not come up.
     pub(crate) fn cancel(&mut self, id: EventId) -> Option<E> {
         let event = self.vacate(id)?;
-        if self.heap.len() > SWEEP_KEYS_MIN && self.heap.len() > 2 * self.live {
+        if self.heap.len() > SWEEP_KEYS_MIN && self.heap.len() > 2 * self.len() {
             self.sweep();
         }
         Some(event)
@@ -91,13 +70,13 @@ impl<E> Queue<E> {
 
     /// When the next event is due.
     pub(crate) fn next_time(&mut self) -> Option<SimTime> {
-        while let Some(key) = self.heap.first().copied() {
-            if self.slots[key.slot as usize].generation == key.generation {
-                return Some(key.time);
+        loop {
+            let key = *self.heap.first()?;
+            if self.slots[key.slot() as usize].order == key.order() {
+                return Some(key.time());
             }
             self.pop_key();
         }
-        None
     }
 
     /// Takes the next event if it is due at `time` or before.
@@ -107,12 +86,16 @@ impl<E> Queue<E> {
 
     /// Takes the next event if it is due at `time` or before, and was put in before `fence`.
     pub(crate) fn take_due_before(&mut self, time: SimTime, fence: Fence) -> Option<(SimTime, E)> {
-        if self.next_time()? > time || self.heap.first()?.order >= fence.0 {
-            return None;
+        loop {
+            let key = *self.heap.first()?;
+            if key.time() > time || key.order() >= fence.0 {
+                return None;
+            }
+            self.pop_key();
+            if let Some(event) = self.vacate(EventId { slot: key.slot(), order: key.order() }) {
+                return Some((key.time(), event));
+            }
         }
-        let key = self.pop_key();
-        let event = self.vacate(EventId { slot: key.slot, generation: key.generation })?;
-        Some((key.time, event))
     }
 
     /// Tells what is put in from now on from what is there.
@@ -123,79 +106,138 @@ impl<E> Queue<E> {
     /// An event that has not come up.
     pub(crate) fn get_mut(&mut self, id: EventId) -> Option<&mut E> {
         let slot = self.slots.get_mut(id.slot as usize)?;
-        if slot.generation == id.generation { slot.event.as_mut() } else { None }
+        if slot.order == id.order { slot.event.as_mut() } else { None }
     }
 
     /// Whether nothing is to come but background: a program that waits now waits for ever.
     pub(crate) const fn is_idle(&self) -> bool {
-        self.live == self.background
+        self.len() == self.background
     }
 
     /// How many events there are.
     pub(crate) const fn len(&self) -> usize {
-        self.live
+        self.slots.len() - self.free.len()
+    }
+
+    fn put_as(&mut self, time: SimTime, event: E, is_background: bool) -> EventId {
+        let order = self.next_order;
+        self.next_order += 1;
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                let place = &mut self.slots[slot as usize];
+                place.order = order;
+                place.is_background = is_background;
+                debug_assert!(place.event.is_none(), "a free slot is empty");
+                place.event = Some(event);
+                slot
+            }
+            None => {
+                self.slots.push(Slot { order, is_background, event: Some(event) });
+                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        assert!(slot < SLOTS_MAX && order < ORDERS_MAX, "an event too many: 2^24 at a time, 2^40 in all");
+        self.heap.push(Key::new(time, order, slot));
+        self.sift_up(self.heap.len() - 1);
+        EventId { slot, order }
     }
 
     fn vacate(&mut self, id: EventId) -> Option<E> {
         let slot = self.slots.get_mut(id.slot as usize)?;
-        if slot.generation != id.generation {
+        if slot.order != id.order {
             return None;
         }
-        let event = slot.event.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.order = VACANT;
         self.background -= usize::from(slot.is_background);
         self.free.push(id.slot);
-        self.live -= 1;
-        Some(event)
+        slot.event.take()
     }
 
     fn sweep(&mut self) {
         let slots = &self.slots;
-        self.heap.retain(|key| slots[key.slot as usize].generation == key.generation);
+        self.heap.retain(|key| slots[key.slot() as usize].order == key.order());
         // A sorted array is a heap.
         self.heap.sort_unstable();
     }
 
-    fn pop_key(&mut self) -> Key {
-        let key = self.heap.swap_remove(0);
-        self.sift_down();
-        key
+    /// Takes the first key away. The hole goes down to the bottom by way of the smallest child, and the last key,
+    /// which most often belongs at the bottom, goes up from there: fewer comparisons than the other way round.
+    fn pop_key(&mut self) {
+        let Some(last) = self.heap.pop() else { return };
+        let heap = &mut self.heap[..];
+        if heap.is_empty() {
+            return;
+        }
+        let mut hole = 0;
+        loop {
+            let first = (hole << 2) | 1;
+            let Some(children) = heap.get(first..).and_then(|rest| rest.first_chunk::<ARITY>()) else {
+                break;
+            };
+            let left = usize::from(children[1] < children[0]);
+            let right = 2 + usize::from(children[3] < children[2]);
+            let smallest = if children[right] < children[left] { right } else { left };
+            heap[hole] = children[smallest];
+            hole = first + smallest;
+        }
+        // Fewer children than there may be: only once, at the bottom.
+        let first = (hole << 2) | 1;
+        if let Some((&key, rest)) = heap.get(first..).and_then(<[Key]>::split_first) {
+            let (mut smallest, mut offset) = (key, 0);
+            for (place, key) in rest.iter().enumerate() {
+                if *key < smallest {
+                    (smallest, offset) = (*key, place + 1);
+                }
+            }
+            heap[hole] = smallest;
+            hole = first + offset;
+        }
+        heap[hole] = last;
+        self.sift_up(hole);
     }
 
     fn sift_up(&mut self, mut at: usize) {
-        let key = self.heap[at];
+        let heap = &mut self.heap[..];
+        let key = heap[at];
         while at > 0 {
             let parent = (at - 1) / ARITY;
-            if self.heap[parent] <= key {
+            if heap[parent] <= key {
                 break;
             }
-            self.heap[at] = self.heap[parent];
+            heap[at] = heap[parent];
             at = parent;
         }
-        self.heap[at] = key;
-    }
-
-    fn sift_down(&mut self) {
-        let Some(&key) = self.heap.first() else { return };
-        let mut at = 0;
-        loop {
-            let first = at * ARITY + 1;
-            let end = (first + ARITY).min(self.heap.len());
-            let Some(smallest) = (first..end).min_by_key(|&child| self.heap[child]) else { break };
-            if self.heap[smallest] >= key {
-                break;
-            }
-            self.heap[at] = self.heap[smallest];
-            at = smallest;
-        }
-        self.heap[at] = key;
+        heap[at] = key;
     }
 }
 
-/// Children of a heap's node: four keys are two cache lines.
+#[expect(clippy::cast_possible_truncation, reason = "each part is taken out by its bits")]
+impl Key {
+    const fn new(time: SimTime, order: u64, slot: u32) -> Self {
+        Self(((time.as_nanos() as u128) << 64) | ((order as u128) << SLOT_BITS) | slot as u128)
+    }
+
+    const fn time(self) -> SimTime {
+        SimTime::from_nanos((self.0 >> 64) as u64)
+    }
+
+    const fn order(self) -> u64 {
+        (self.0 as u64) >> SLOT_BITS
+    }
+
+    const fn slot(self) -> u32 {
+        self.0 as u32 & (SLOTS_MAX - 1)
+    }
+}
+
+/// Children of a heap's node: four keys are a cache line.
 const ARITY: usize = 4;
 /// Below this many keys, those of events taken back are not worth a sweep.
 const SWEEP_KEYS_MIN: usize = 64;
+const SLOT_BITS: u32 = 24;
+const SLOTS_MAX: u32 = 1 << SLOT_BITS;
+const ORDERS_MAX: u64 = 1 << (64 - SLOT_BITS);
+const VACANT: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests {

@@ -199,18 +199,24 @@ impl Trace {
     /// Takes an event that is `words` for the hash; `what` is asked for only if events are kept.
     ///
     /// The first word names the kind; together they must tell all that [`Traced`] would.
+    #[inline]
     pub(crate) fn event(&mut self, at: At, words: [u64; 4], what: impl FnOnce() -> Traced) {
         let who = (u64::from(at.node.map_or(u32::MAX, |node| node.0)) << 32)
             ^ at.task.map_or(u64::MAX, |task| task.0)
-            ^ at.choices_made.rotate_left(48);
-        let mut hash = fold(self.hash ^ at.time.as_nanos(), who ^ SECRETS[0]);
-        hash = fold(hash ^ words[0], words[1] ^ SECRETS[1]);
-        self.hash = fold(hash ^ words[2], words[3] ^ SECRETS[2]);
-        let number = self.count;
+            ^ at.choices_made.rotate_left(48)
+            ^ words[0].rotate_left(56);
+        let hash = fold(self.hash ^ at.time.as_nanos(), who ^ SECRETS[0]);
+        self.hash = fold(hash ^ words[1], words[2] ^ words[3].rotate_left(32) ^ SECRETS[1]);
         self.count += 1;
-        if let Some(kept) = &mut self.kept {
-            kept.push(TraceEvent { number, time: at.time, node: at.node, task: at.task, what: what() });
+        if self.kept.is_some() {
+            self.keep(at, what());
         }
+    }
+
+    #[cold]
+    fn keep(&mut self, At { time, node, task, .. }: At, what: Traced) {
+        let number = self.count - 1;
+        self.kept.get_or_insert_default().push(TraceEvent { number, time, node, task, what });
     }
 
     /// The rolling hash over all events so far.
@@ -247,4 +253,4 @@ const fn fold(a: u64, b: u64) -> u64 {
 }
 
 /// Odd numbers with as many ones as zeros, in no relation to each other.
-const SECRETS: [u64; 3] = [0x2d35_8dcc_aa6c_78a5, 0x8bb8_4b93_962e_acc9, 0x4b33_a62e_d433_d4a3];
+const SECRETS: [u64; 2] = [0x2d35_8dcc_aa6c_78a5, 0x8bb8_4b93_962e_acc9];

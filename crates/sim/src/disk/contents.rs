@@ -205,14 +205,6 @@ impl Contents {
         self.media.end().min(self.cut_from) / self.sector_bytes as u64
     }
 
-    /// Bytes as a power cut without mercy would leave them.
-    #[cfg(test)]
-    pub(super) fn durable(&self) -> Vec<u8> {
-        let mut bytes = vec![0; to_index(self.durable_len)];
-        self.media.read(0, &mut bytes);
-        bytes
-    }
-
     /// What of the length and the cached sectors a power cut decides, for [`Self::after_crash`].
     pub(super) fn crash_parts(&self) -> CrashParts<'_> {
         CrashParts {

@@ -179,10 +179,10 @@ impl Tree {
         };
         let lost = before.iter().filter(|entry| differs(entry, &after)).map(|(path, _)| path.clone());
         let back = after.iter().filter(|entry| differs(entry, &before)).map(|(path, _)| path.clone());
-        let mut changed: Vec<PathBuf> = lost.chain(back).collect();
-        changed.sort();
-        changed.dedup();
-        changed
+        let mut others: Vec<PathBuf> = lost.chain(back).collect();
+        others.sort();
+        others.dedup();
+        others
     }
 
     /// No file is open or locked any more.
@@ -262,19 +262,6 @@ impl Tree {
     pub(super) fn path_of(&self, inode: InodeId) -> PathBuf {
         let found = self.paths().into_iter().find(|(_, id)| *id == inode).map(|(path, _)| path);
         found.unwrap_or_else(|| PathBuf::from(format!("#{inode}")))
-    }
-
-    /// What is durable at `path`: the bytes of a file as a power cut without mercy would leave them.
-    #[cfg(test)]
-    pub(super) fn durable_at(&self, path: &Path) -> Option<Vec<u8>> {
-        let inode = path.iter().try_fold(ROOT, |folder, name| match &self.inodes[&folder] {
-            Inode::Folder { durable, .. } => durable.get(name).copied(),
-            Inode::File(_) => None,
-        })?;
-        match &self.inodes[&inode] {
-            Inode::File(file) => Some(file.contents.durable()),
-            Inode::Folder { .. } => None,
-        }
     }
 
     /// All names that are reached from the root, but the root's.

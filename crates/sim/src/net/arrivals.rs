@@ -152,6 +152,7 @@ impl Network {
         let link = self.link_mut(link_between(from, to));
         link.slow_by = by;
         link.slow_until = until;
+        link.note_change();
     }
 
     /// An end of some connection that is there and not exempt, by choice.

@@ -58,8 +58,7 @@ impl Network {
             1 if is_peer_there => Told::Peer,
             _ => Told::Own,
         };
-        let soon =
-            self.links[link.0 as usize].transit(&mut kernel.choices, &self.settings, kernel.now, 0, 1000);
+        let soon = self.links[link.0 as usize].transit(&mut kernel.choices, &self.settings, kernel.now, 0);
         let late = self.settings.limits.keep_alive;
         let (own, peer) = match told {
             Told::Both => (soon, soon),

@@ -15,7 +15,7 @@ pub struct NetworkConfiguration {
     pub accept_latency: Range<Duration>,
     /// How long it takes to connect: the handshake's way there and back.
     pub connect_latency: Range<Duration>,
-    /// How long bytes that came take to be seen by the reader; part of their way.
+    /// How long bytes that came take to be seen by the reader. Part of their way, which is drawn as a whole.
     pub read_latency: Range<Duration>,
     /// How long bytes are on their way to the other node.
     pub write_latency: Range<Duration>,

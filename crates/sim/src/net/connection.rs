@@ -70,6 +70,11 @@ impl Connection {
         &mut self.ends[side as usize]
     }
 
+    /// The end that reads what `side` writes, and that flow.
+    pub(crate) const fn receiver_and_flow(&mut self, side: Side) -> (&mut End, &mut Flow) {
+        (&mut self.ends[side.other() as usize], &mut self.flows[side as usize])
+    }
+
     pub(crate) const fn flow(&self, side: Side) -> &Flow {
         &self.flows[side as usize]
     }
@@ -84,8 +89,9 @@ impl Connection {
 pub(crate) struct End {
     pub(crate) node: NodeId,
     pub(crate) address: SocketAddr,
-    /// The link that it writes to.
+    /// The link that it writes to, and the one that it reads from.
     pub(crate) link: LinkId,
+    pub(crate) way_in: LinkId,
     pub(crate) fate: Fate,
     /// Whether a program, or the backlog of one, has it. What an end without an owner gets is answered by its
     /// operating system.
@@ -101,6 +107,7 @@ impl Default for End {
             node: NodeId(0),
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
             link: LinkId(0),
+            way_in: LinkId(0),
             fate: Fate::Absent,
             is_owned: false,
             reader: None,
@@ -202,6 +209,11 @@ impl Flow {
         bytes.clear();
         pieces.clear();
         *self = Self { bytes, pieces, ..Self::default() };
+    }
+
+    /// Whether nothing but its link could stop it.
+    pub(crate) fn is_plain(&self, now: SimTime) -> bool {
+        !self.is_severed && self.standstill_until <= now
     }
 
     /// How many bytes were written and not read.

@@ -13,17 +13,23 @@ impl Network {
     /// Messages from one node to another take this long, in place of the configured latencies. Handshakes take
     /// what is configured.
     pub(crate) fn set_latency(&mut self, from: NodeId, to: NodeId, latency: &Range<Duration>) {
-        self.link_mut(link_between(from, to)).latency = Some(Nanos::new(latency));
+        let link = self.link_mut(link_between(from, to));
+        link.latency = Some(Nanos::new(latency));
+        link.note_change();
     }
 
     /// Messages from one node to another take this much longer.
     pub(crate) fn set_delay(&mut self, from: NodeId, to: NodeId, delay: Duration) {
-        self.link_mut(link_between(from, to)).delay = duration_nanos(delay);
+        let link = self.link_mut(link_between(from, to));
+        link.delay = duration_nanos(delay);
+        link.note_change();
     }
 
     /// So many bytes a second pass from one node to another; 0 is no bound.
     pub(crate) fn set_bandwidth(&mut self, from: NodeId, to: NodeId, bytes_per_second: u64) {
-        self.link_mut(link_between(from, to)).bandwidth = bytes_per_second;
+        let link = self.link_mut(link_between(from, to));
+        link.bandwidth = bytes_per_second;
+        link.note_change();
     }
 
     /// Connections made from now on between two nodes, and datagrams, meet no faults that come by themselves, but

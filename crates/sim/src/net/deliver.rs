@@ -2,11 +2,12 @@
 
 use std::io::ErrorKind;
 
-use super::connection::{EndId, Fate, Piece, PieceKind};
-use super::link::{Gate, LinkId, Stop};
+use super::connection::{Connection, EndId, Fate, Piece, PieceKind};
+use super::link::{Gate, Link, LinkId, Stop};
 use super::nodes::Power;
 use super::record::{self, SentMessage};
 use super::rule::Question;
+use super::settings::Settings;
 use super::{NetDue, Network};
 use crate::fault::FaultFamily;
 use crate::kernel::Kernel;
@@ -22,50 +23,42 @@ impl Network {
         digest: u64,
     ) {
         let Some(connection) = self.connections.get_mut(end.connection) else { return };
-        let (from, to) = (connection.end(end.side), connection.end(end.side.other()).node);
-        let (node, link, number) = (from.node, from.link, connection.number);
+        let link = &mut self.links[connection.end(end.side).link.0 as usize];
         let message = self.messages_sent;
         self.messages_sent += 1;
-        let factor = self.hosts[node.0 as usize].slowness.max(self.hosts[to.0 as usize].slowness);
-        let link = &mut self.links[link.0 as usize];
-        let nanos = match kind {
-            PieceKind::Syn | PieceKind::SynAck | PieceKind::Refuse => {
-                link.handshake(&mut kernel.choices, &self.settings, factor)
-            }
-            PieceKind::Data | PieceKind::Fin | PieceKind::Reset => {
-                link.transit(&mut kernel.choices, &self.settings, kernel.now, u64::from(bytes), factor)
-            }
-        };
-        let flow = connection.flow_mut(end.side);
-        let arrival = kernel.now.after_nanos(nanos).max(flow.last_arrival);
-        flow.last_arrival = arrival;
-        flow.pieces.push_back(Piece { arrival, message, digest, bytes, kind, is_judged: false, drops: 0 });
-        if flow.due.is_none() && !flow.is_frozen {
-            flow.due = Some(kernel.events.put(arrival, NetDue::Arrive(end).into()));
-        }
-        let is_slow = link.slow_until > kernel.now;
-        record::sent(
-            kernel,
-            node,
-            &SentMessage {
-                number: message,
-                connection: Some(number),
-                kind: Some(kind),
-                to: Some(to),
-                bytes: u64::from(bytes),
-                digest,
-            },
-        );
-        if is_slow {
-            kernel.fault(FaultFamily::SlowLink, Some(node), || format!("message {message}"));
-        }
+        let piece = Piece { arrival: kernel.now, message, digest, bytes, kind, is_judged: false, drops: 0 };
+        set_out(kernel, &self.settings, link, connection, end, piece);
     }
 
     /// The first piece of a flow is to be looked at.
-    pub(super) fn arrive<E: From<NetDue>>(&mut self, kernel: &mut Kernel<E>, flow: EndId) {
-        let Some(connection) = self.connections.get_mut(flow.connection) else { return };
-        connection.flow_mut(flow.side).due = None;
-        while self.deliver_first(kernel, flow) {}
+    pub(super) fn arrive<E: From<NetDue>>(&mut self, kernel: &mut Kernel<E>, id: EndId) {
+        let Some(connection) = self.connections.get_mut(id.connection) else { return };
+        let (receiver, flow) = connection.receiver_and_flow(id.side);
+        flow.due = None;
+        let link = &self.links[receiver.way_in.0 as usize];
+        let is_plain = link.is_clear(kernel.now)
+            && self.links[receiver.link.0 as usize].partitions == 0
+            && flow.is_plain(kernel.now)
+            && receiver.fate == Fate::Open
+            && receiver.is_owned
+            && self.rule.is_none()
+            && !self.settings.chaos.is_on;
+        // Most pieces are bytes that nothing stops.
+        if is_plain {
+            while let Some(piece) = flow.pieces.front()
+                && piece.kind == PieceKind::Data
+                && piece.arrival <= kernel.now
+            {
+                flow.arrived += piece.bytes as usize;
+                record::delivered(kernel, receiver.node, piece.message, piece.digest);
+                flow.pieces.pop_front();
+            }
+            kernel.wake(receiver.reader.take());
+            if flow.pieces.is_empty() {
+                return;
+            }
+        }
+        while self.deliver_first(kernel, id) {}
     }
 
     /// Delivers the first piece of a flow if it may pass now, and tells whether to look at the next.
@@ -292,8 +285,7 @@ impl Network {
         }
         let Some(piece) = flow.pieces.front_mut() else { return };
         let link = &mut self.links[link.0 as usize];
-        let nanos =
-            link.transit(&mut kernel.choices, &self.settings, kernel.now, u64::from(piece.bytes), 1000);
+        let nanos = link.transit(&mut kernel.choices, &self.settings, kernel.now, u64::from(piece.bytes));
         piece.arrival = kernel.now.after_nanos(nanos);
         flow.due = Some(kernel.events.put(piece.arrival, NetDue::Arrive(id).into()));
         flow.last_arrival = flow.last_arrival.max(piece.arrival);
@@ -313,5 +305,43 @@ impl Network {
         if waits {
             self.tell_window(kernel, id);
         }
+    }
+}
+
+/// A piece sets out from `end` of `connection` over `link`.
+pub(super) fn set_out<E: From<NetDue>>(
+    kernel: &mut Kernel<E>,
+    settings: &Settings,
+    link: &mut Link,
+    connection: &mut Connection,
+    end: EndId,
+    mut piece: Piece,
+) {
+    let nanos = match piece.kind {
+        PieceKind::Syn | PieceKind::SynAck | PieceKind::Refuse => {
+            link.handshake(&mut kernel.choices, settings)
+        }
+        PieceKind::Data | PieceKind::Fin | PieceKind::Reset => {
+            link.transit(&mut kernel.choices, settings, kernel.now, u64::from(piece.bytes))
+        }
+    };
+    let (number, flow) = (connection.number, connection.flow_mut(end.side));
+    piece.arrival = kernel.now.after_nanos(nanos).max(flow.last_arrival);
+    flow.last_arrival = piece.arrival;
+    flow.pieces.push_back(piece);
+    if flow.due.is_none() && !flow.is_frozen {
+        flow.due = Some(kernel.events.put(piece.arrival, NetDue::Arrive(end).into()));
+    }
+    let sent = SentMessage {
+        number: piece.message,
+        connection: Some(number),
+        kind: Some(piece.kind),
+        to: Some(link.to),
+        bytes: u64::from(piece.bytes),
+        digest: piece.digest,
+    };
+    record::sent(kernel, link.from, &sent);
+    if link.slow_until > kernel.now {
+        kernel.fault(FaultFamily::SlowLink, Some(link.from), || format!("message {}", piece.message));
     }
 }

@@ -19,6 +19,13 @@ impl Nanos {
         Self { start: duration_nanos(range.start), end: duration_nanos(range.end) }
     }
 
+    /// The least and the most of both together.
+    pub(crate) fn then(self, other: Self) -> Self {
+        // An end is one too many, unless the range has one value alone.
+        let end = (self.end.max(self.start)).saturating_add(other.end.max(other.start));
+        Self { start: self.start.saturating_add(other.start), end }
+    }
+
     /// One of them, evenly; the start if the range is empty.
     pub(crate) fn pick(self, choices: &mut Choices, family: ChoiceFamily, place: u32) -> u64 {
         if self.end <= self.start {

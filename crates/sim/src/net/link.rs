@@ -70,10 +70,12 @@ pub(crate) struct Link {
     /// In bytes a second; 0 is no bound.
     pub(crate) bandwidth: u64,
     busy_until: SimTime,
+    /// How many thousandths of its time everything takes, by the slower of its nodes.
+    pub(crate) factor: u64,
+    /// Whether any of the above differs from the configuration.
+    is_special: bool,
     /// How many partitions close it.
     pub(crate) partitions: u32,
-    /// Whether a test closed it.
-    pub(crate) is_cut: bool,
     /// Whether a test holds what comes over it.
     pub(crate) is_held: bool,
     pub(crate) clogged_until: SimTime,
@@ -120,8 +122,9 @@ impl Link {
             slow_until: SimTime::ZERO,
             bandwidth: 0,
             busy_until: SimTime::ZERO,
+            factor: 1000,
+            is_special: false,
             partitions: 0,
-            is_cut: false,
             is_held: false,
             clogged_until: SimTime::ZERO,
             silence: None,
@@ -133,7 +136,7 @@ impl Link {
 
     /// Whether a partition closes it.
     pub(crate) const fn is_closed(&self) -> bool {
-        self.partitions > 0 || self.is_cut
+        self.partitions > 0
     }
 
     /// Whether something may pass now.
@@ -149,30 +152,41 @@ impl Link {
         }
     }
 
-    /// How long `bytes` take that set out now, in nanoseconds, at nodes whose speeds make it `factor` thousandths.
+    /// To be called when what decides how long things take was changed.
+    pub(crate) const fn note_change(&mut self) {
+        self.is_special = self.latency.is_some()
+            || self.pair_latency != 0
+            || self.delay != 0
+            || self.slow_by != 0
+            || self.bandwidth != 0
+            || self.factor != 1000;
+    }
+
+    /// Whether anything may pass now.
+    pub(crate) fn is_clear(&self, now: SimTime) -> bool {
+        self.partitions == 0 && !self.is_held && self.clogged_until <= now
+    }
+
+    /// How long `bytes` take that set out now, in nanoseconds.
     pub(crate) fn transit(
         &mut self,
         choices: &mut Choices,
         settings: &Settings,
         now: SimTime,
         bytes: u64,
-        factor: u64,
     ) -> u64 {
-        let place = self.id.latency_place();
-        let mut nanos = match self.latency {
-            Some(range) => settings.shape.sample(choices, place, range),
-            None => {
-                settings.shape.sample(choices, place, settings.write)
-                    + settings.shape.sample(choices, place, settings.read)
-            }
-        };
-        nanos += self.pair_latency + self.delay;
+        let range = self.latency.unwrap_or(settings.way);
+        let nanos = settings.shape.sample(choices, self.id.latency_place(), range);
+        if self.is_special { self.special_transit(nanos, now, bytes) } else { nanos }
+    }
+
+    #[cold]
+    fn special_transit(&mut self, nanos: u64, now: SimTime, bytes: u64) -> u64 {
+        let mut nanos = nanos + self.pair_latency + self.delay;
         if self.slow_until > now {
             nanos += self.slow_by;
         }
-        if factor != 1000 {
-            nanos = permille(nanos, factor);
-        }
+        nanos = permille(nanos, self.factor);
         if self.bandwidth != 0 {
             let time = u128::from(bytes) * 1_000_000_000 / u128::from(self.bandwidth);
             let start = self.busy_until.max(now);
@@ -183,9 +197,9 @@ impl Link {
     }
 
     /// How long one way of a handshake takes that sets out now, in nanoseconds.
-    pub(crate) fn handshake(&mut self, choices: &mut Choices, settings: &Settings, factor: u64) -> u64 {
+    pub(crate) fn handshake(&mut self, choices: &mut Choices, settings: &Settings) -> u64 {
         let whole = settings.shape.sample(choices, self.id.latency_place(), settings.connect);
-        permille(whole / 2 + self.pair_latency + self.delay, factor)
+        permille(whole / 2 + self.pair_latency + self.delay, self.factor)
     }
 }
 

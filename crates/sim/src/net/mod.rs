@@ -174,12 +174,6 @@ impl Network {
         &mut self.links[id.0 as usize]
     }
 
-    /// How many thousandths of its time a message between the nodes of `link` takes.
-    fn slowness(&self, link: LinkId) -> u64 {
-        let link = self.link(link);
-        self.hosts[link.from.0 as usize].slowness.max(self.hosts[link.to.0 as usize].slowness)
-    }
-
     fn link_ids_between(from: NodeId, to: NodeId) -> [LinkId; 2] {
         [link_between(from, to), link_between(to, from)]
     }

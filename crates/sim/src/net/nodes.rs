@@ -55,20 +55,20 @@ impl Network {
         self.ips.insert(ip, node);
         self.names.insert(name.to_owned(), node);
         let count = node.0;
-        for other in 0..=count {
-            self.links.push(Link::new(node, NodeId(other)));
-        }
-        for other in 0..count {
-            self.links.push(Link::new(NodeId(other), node));
-        }
+        // In the order of their numbers.
+        self.links.extend((0..count).map(|other| Link::new(node, NodeId(other))));
+        self.links.extend((0..=count).map(|other| Link::new(NodeId(other), node)));
+        debug_assert!(self.links.iter().zip(0..).all(|(link, number)| link.id.0 == number));
         if self.settings.pair_latency.end > 0 {
             for other in (0..count).map(NodeId) {
                 let [there, back] = Self::link_ids_between(node, other);
                 let place = PAIR_PLACES + there.0;
                 let latency =
                     self.settings.pair_latency.pick(&mut kernel.choices, ChoiceFamily::Setup, place);
-                self.link_mut(there).pair_latency = latency;
-                self.link_mut(back).pair_latency = latency;
+                for link in [there, back] {
+                    self.link_mut(link).pair_latency = latency;
+                    self.link_mut(link).note_change();
+                }
             }
         }
     }
@@ -154,6 +154,11 @@ impl Network {
     /// Messages from and to `node` take `permille` thousandths of their time; of two nodes, the slower one counts.
     pub(crate) fn set_slowness(&mut self, node: NodeId, permille: u64) {
         self.hosts[node.0 as usize].slowness = permille.max(1);
+        for link in &mut self.links {
+            let ends = [link.from, link.to].map(|node| self.hosts[node.0 as usize].slowness);
+            link.factor = ends[0].max(ends[1]);
+            link.note_change();
+        }
     }
 
     /// The node that has `ip`, as `from` sees it.

@@ -58,6 +58,11 @@ impl Network {
         std::mem::replace(&mut self.rule, rule)
     }
 
+    /// Whether messages are to be judged.
+    pub(crate) const fn has_questions(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
     /// A message that is to be judged, and the rule to ask. The world asks it while nothing is borrowed, and
     /// answers by [`Self::answer`].
     pub(crate) fn poll_question(&mut self) -> Option<(Question, Message, Option<Rule>)> {

@@ -13,8 +13,8 @@ pub(crate) struct Settings {
     pub(crate) bind: Nanos,
     pub(crate) accept: Nanos,
     pub(crate) connect: Nanos,
-    pub(crate) read: Nanos,
-    pub(crate) write: Nanos,
+    /// The way of bytes from their writer to where their reader sees them: both latencies, drawn as one.
+    pub(crate) way: Nanos,
     pub(crate) shape: Shape,
     pub(crate) pair_latency: Nanos,
     pub(crate) chaos: Chaos,
@@ -89,8 +89,7 @@ impl Settings {
             bind: Nanos::new(&configuration.bind_latency),
             accept: Nanos::new(&configuration.accept_latency),
             connect: Nanos::new(&configuration.connect_latency),
-            read: Nanos::new(&configuration.read_latency),
-            write: Nanos::new(&configuration.write_latency),
+            way: Nanos::new(&configuration.write_latency).then(Nanos::new(&configuration.read_latency)),
             shape: Shape {
                 distribution: chaos.latency_distribution,
                 slow: Chance::from_probability(chaos.slow_latency_probability),

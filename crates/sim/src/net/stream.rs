@@ -5,7 +5,8 @@ use std::task::{Poll, Waker};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::connection::{EndId, Fate, PieceKind, Writing};
+use super::connection::{EndId, Fate, Piece, PieceKind, Writing};
+use super::deliver::set_out;
 use super::link::Place;
 use super::{NetDue, Network};
 use crate::choice::ChoiceFamily;
@@ -26,16 +27,17 @@ impl Network {
         room: usize,
         take: impl FnOnce(&[u8]) -> usize,
     ) -> Poll<Result<usize, ErrorKind>> {
-        let fault = match self.readiness_to_read(kernel, end, room) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Ok(0)),
-            Poll::Ready(Ok(count)) if self.settings.chaos.is_on => self.read_faults(kernel, end, count),
-            Poll::Ready(Ok(count)) => Ok(count),
-            Poll::Ready(Err(kind)) => Err(kind),
-            Poll::Pending => return Poll::Pending,
+        let most = match self.readable(end, room) {
+            Poll::Ready(Ok(most)) if most > 0 => most,
+            other => return other,
         };
-        let most = match fault {
-            Ok(most) => most,
-            Err(kind) => return Poll::Ready(Err(kind)),
+        let most = if self.settings.chaos.is_on {
+            match self.read_faults(kernel, end, most) {
+                Ok(most) => most,
+                Err(kind) => return Poll::Ready(Err(kind)),
+            }
+        } else {
+            most
         };
         let Some(connection) = self.connections.get_mut(end.connection) else {
             return Poll::Ready(Err(ErrorKind::NotConnected));
@@ -50,13 +52,8 @@ impl Network {
         Poll::Ready(Ok(count))
     }
 
-    /// How many bytes can be read now, at most `room`.
-    fn readiness_to_read<E>(
-        &self,
-        _kernel: &Kernel<E>,
-        end: EndId,
-        room: usize,
-    ) -> Poll<Result<usize, ErrorKind>> {
+    /// How many bytes can be read now, at most `room`; none at the end of the stream.
+    fn readable(&self, end: EndId, room: usize) -> Poll<Result<usize, ErrorKind>> {
         let Some(connection) = self.connections.get(end.connection) else {
             return Poll::Ready(Err(ErrorKind::NotConnected));
         };
@@ -71,13 +68,10 @@ impl Network {
             return Poll::Ready(Err(kind));
         }
         let flow = connection.flow(end.side.other());
-        if flow.arrived > 0 {
-            Poll::Ready(Ok(flow.arrived.min(room)))
-        } else if flow.has_ended {
-            Poll::Ready(Ok(0))
-        } else {
-            Poll::Pending
+        if flow.arrived == 0 && !flow.has_ended {
+            return Poll::Pending;
         }
+        Poll::Ready(Ok(flow.arrived.min(room)))
     }
 
     /// What faults leave of a read of `count` bytes.
@@ -132,10 +126,20 @@ impl Network {
             };
         }
         let bytes = &bytes[..count];
-        let flow = self.connections.get_mut(end.connection).expect("it can be written").flow_mut(end.side);
-        flow.put(bytes);
-        let length = u32::try_from(count).expect("windows are smaller");
-        self.launch(kernel, end, PieceKind::Data, length, xxh3_64(bytes));
+        let connection = self.connections.get_mut(end.connection).expect("it can be written");
+        let link = &mut self.links[connection.end(end.side).link.0 as usize];
+        connection.flow_mut(end.side).put(bytes);
+        let piece = Piece {
+            arrival: kernel.now,
+            message: self.messages_sent,
+            digest: xxh3_64(bytes),
+            bytes: u32::try_from(count).expect("windows are smaller"),
+            kind: PieceKind::Data,
+            is_judged: false,
+            drops: 0,
+        };
+        self.messages_sent += 1;
+        set_out(kernel, &self.settings, link, connection, end, piece);
         Poll::Ready(Ok(count))
     }
 
@@ -149,7 +153,7 @@ impl Network {
         if let Fate::Failed(kind) = state.fate {
             return Err(kind);
         }
-        let way_back = connection.end(end.side.other()).link;
+        let way_back = state.way_in;
         let flow = connection.flow_mut(end.side);
         if flow.writing != Writing::On {
             return Err(ErrorKind::BrokenPipe);
@@ -235,7 +239,7 @@ impl Network {
         if state.window.is_some() || link.is_closed() || link.is_held {
             return;
         }
-        let nanos = link.transit(&mut kernel.choices, &self.settings, kernel.now, 0, 1000);
+        let nanos = link.transit(&mut kernel.choices, &self.settings, kernel.now, 0);
         state.window = Some(kernel.schedule(nanos, NetDue::Window(flow).into()));
     }
 

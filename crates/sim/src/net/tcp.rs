@@ -43,11 +43,12 @@ impl Network {
             node,
             address: local,
             link: links[0],
+            way_in: links[1],
             fate: Fate::Connecting,
             is_owned: true,
             ..End::default()
         };
-        let far = End { node: to, address, link: links[1], ..End::default() };
+        let far = End { node: to, address, link: links[1], way_in: links[0], ..End::default() };
         connection.ends = [near, far];
         let end = EndId { connection: slot, side: Side::Near };
         if !is_stable && self.connect_fault(kernel, end) == ConnectFault::Hang {

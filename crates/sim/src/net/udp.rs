@@ -162,15 +162,14 @@ impl Network {
         let reorder = self.settings.chaos.reorder;
         let Some(datagram) = self.datagrams.get_mut(slot) else { return };
         let (id, bytes, message) = (datagram.link, datagram.bytes.len() as u64, datagram.message);
-        let factor = self.slowness(id);
         let link = &mut self.links[id.0 as usize];
-        let nanos = link.transit(&mut kernel.choices, &self.settings, kernel.now, bytes, factor);
+        let nanos = link.transit(&mut kernel.choices, &self.settings, kernel.now, bytes);
         let mut arrival = kernel.now.after_nanos(nanos).max(link.last_datagram);
         let place = id.place(Place::Datagram);
         if !link.is_stable && kernel.choices.happens(ChoiceFamily::Network, place, reorder) {
             // Those behind do not wait for this one.
-            let write = self.settings.write;
-            let late = kernel.choices.within(ChoiceFamily::Network, place, 1..4 * write.end.max(1));
+            let way = self.settings.way;
+            let late = kernel.choices.within(ChoiceFamily::Network, place, 1..4 * way.end.max(1));
             arrival = arrival.after_nanos(late);
         } else {
             link.last_datagram = arrival;

@@ -70,7 +70,7 @@ enum Regressions {
 }
 
 impl Check {
-    /// 64 seeds, on all of the machine's threads; one in 16 is run twice; failures are shrunk in at most 2,000 runs and
+    /// 64 seeds, on all of the machine's threads; one in 16 is run twice; failures are shrunk in at most 6,000 runs and
     /// kept in `sim-regressions/` beside the package's manifest; the environment is heard.
     pub fn new() -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Check {
             control: IterationControl::FixedCount(64),
             jobs: None,
             regressions: Regressions::OfTest,
-            shrink_runs_max: 2_000,
+            shrink_runs_max: 6_000,
             stops_at_first_failure: false,
             check_every: 16,
             reads_environment: true,

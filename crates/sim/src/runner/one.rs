@@ -92,10 +92,13 @@ fn run_to_end(
     loop {
         let went_on = world.shared.step(deadline);
         after_instant(world);
-        if let Some(task) = world.foreign_wakes().into_iter().next() {
+        let pulse = world.shared.pulse();
+        if pulse.has_foreign_wakes
+            && let Some(task) = world.foreign_wakes().into_iter().next()
+        {
             return Some(Failure::ForeignWake { task });
         }
-        if world.has_failed() {
+        if pulse.has_failed {
             return None;
         }
         if main.is_finished() {
@@ -107,18 +110,18 @@ fn run_to_end(
                 _ => None,
             };
         }
-        let events = world.trace_count();
+        let events = pulse.events;
         if plan.stop_at_event.is_some_and(|stop| events >= stop) {
             return None;
         }
-        let (at, tasks) = (world.time(), || world.task_states());
-        if world.is_spinning() {
+        let (at, tasks) = (pulse.now, || world.task_states());
+        if pulse.is_spinning {
             return Some(Failure::Spinning { at, tasks: tasks() });
         }
         if events > plan.events_max {
             return Some(Failure::TooManyEvents { events_max: plan.events_max, at, tasks: tasks() });
         }
-        if !world.has_pending_events() {
+        if !pulse.has_pending {
             return Some(Failure::Deadlock { at, tasks: tasks() });
         }
         if !went_on {

@@ -21,7 +21,7 @@ pub(crate) enum Due {
     /// An operation of a disk is over.
     Disk(DiskDue),
     /// Something that a test put in.
-    Put(Event),
+    Put(Box<Event>),
 }
 
 /// A timer that is due.

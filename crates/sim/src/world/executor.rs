@@ -1,5 +1,6 @@
 //! Runs tasks. No user code runs while the world is borrowed.
 
+use std::any::Any;
 use std::future::Future;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -8,14 +9,14 @@ use std::task::{Context, Poll};
 
 use samestep_provider_traits::JoinError;
 
-use crate::runner::take_location;
 use crate::time::SimTime;
 use crate::trace::{TaskId, Traced};
 use crate::world::due::Due;
 use crate::world::events::Event;
 use crate::world::nodes::NodeState;
+use crate::world::ready::Ready;
 use crate::world::registry::{Home, make_current};
-use crate::world::tasks::{Joint, SimJoinHandle, SlowTurn, Task, TaskFuture, TaskPanic, panic_message};
+use crate::world::tasks::{Joint, SimJoinHandle, SlowTurn, Task, TaskFuture, panic_message};
 use crate::world::waker::TaskRef;
 use crate::world::{Core, Shared, foreign, registry};
 
@@ -67,17 +68,39 @@ impl Shared {
     /// then, and runs what is ready. Tells whether it got that far.
     pub(crate) fn step(&self, limit: SimTime) -> bool {
         let _current = make_current(self.id);
-        let known = self.failure_count();
-        self.run_ready();
-        if self.failure_count() > known {
-            // Whoever drives the world hears of it before time goes on.
-            return true;
+        if self.is_anything_ready() {
+            let known = self.failure_count();
+            self.run_ready();
+            if self.failure_count() > known {
+                // Whoever drives the world hears of it before time goes on.
+                return true;
+            }
         }
         if !self.handle_next_instant(limit) {
             return false;
         }
         self.run_ready();
         true
+    }
+
+    /// Whether something was started or woken since tasks ran last.
+    fn is_anything_ready(&self) -> bool {
+        let kernel = &self.core.borrow().kernel;
+        let is_quiet = kernel.woken.is_empty() && kernel.to_wake.is_empty() && kernel.to_drop.is_empty();
+        !is_quiet || !self.ready.borrow().is_empty() || self.foreign.is_any()
+    }
+
+    /// What a runner asks after each instant, in one look.
+    pub(crate) fn pulse(&self) -> Pulse {
+        let core = self.core.borrow();
+        Pulse {
+            now: core.kernel.now,
+            events: core.kernel.trace.count(),
+            has_failed: !core.panics.is_empty() || !core.failures.is_empty(),
+            has_foreign_wakes: self.foreign.is_any() || !core.foreign_wakes.is_empty(),
+            is_spinning: core.is_spinning,
+            has_pending: !self.ready.borrow().is_empty() || !core.kernel.events.is_idle(),
+        }
     }
 
     fn failure_count(&self) -> usize {
@@ -127,6 +150,9 @@ impl Shared {
         loop {
             let (mut wake, mut discard) = {
                 let kernel = &mut self.core.borrow_mut().kernel;
+                for task in kernel.woken.drain(..) {
+                    kernel.to_wake.push(task.waker());
+                }
                 if kernel.to_wake.is_empty() && kernel.to_drop.is_empty() {
                     return;
                 }
@@ -158,52 +184,104 @@ impl Shared {
     }
 
     fn handle_next_instant(&self, limit: SimTime) -> bool {
-        {
+        let has_questions = {
             let core = &mut *self.core.borrow_mut();
-            let Some(time) = core.kernel.events.next_time().filter(|time| *time <= limit) else {
-                return false;
-            };
-            core.kernel.now = time;
+            let next = core.kernel.events.next_time().filter(|time| *time <= limit && !core.is_spinning);
+            let Some(time) = next else { return false };
+            if time > core.kernel.now {
+                core.kernel.now = time;
+                core.polls_of_instant = 0;
+            }
             let fence = core.kernel.events.fence();
             while let Some((_, due)) = core.kernel.events.take_due_before(time, fence) {
                 core.handle(due, self);
             }
             core.kernel.node = None;
             core.kernel.task = None;
+            core.network.has_questions()
+        };
+        if has_questions {
+            self.judge_messages();
         }
-        self.judge_messages();
-        self.flush_wakers();
         true
     }
 
     /// Polls tasks until none is ready.
     pub(super) fn run_ready(&self) {
-        self.flush_wakers();
-        self.note_foreign_wakes();
-        let mut polls = 0;
-        while let Some(turn) = self.next_turn() {
-            match turn {
-                Turn::Poll { slot, task, future } => self.poll(slot, task, future),
-                Turn::Cancel(slot) => self.cancel(slot),
-            }
-            self.flush_wakers();
-            polls += 1;
-            let core = &mut *self.core.borrow_mut();
-            if polls >= core.polls_per_instant_max {
-                core.is_spinning = true;
-                break;
+        if self.foreign.is_any() {
+            self.note_foreign_wakes();
+        }
+        let mut turn = self.next_turn(None);
+        loop {
+            turn = match turn {
+                Turn::Poll(task, mut future) => {
+                    let waker = task.waker();
+                    let mut context = Context::from_waker(&waker);
+                    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
+                        Ok(Poll::Pending) => self.next_turn(Some((task, future))),
+                        Ok(Poll::Ready(())) => self.end_task(task, future, None),
+                        Err(payload) => self.end_task(task, future, Some(payload)),
+                    }
+                }
+                Turn::Cancel(slot) => {
+                    self.cancel(slot);
+                    self.next_turn(None)
+                }
+                Turn::Flush => {
+                    self.flush_wakers();
+                    self.next_turn(None)
+                }
+                Turn::End(task, future) => self.end_task(task, future, None),
+                Turn::Over => break,
             }
         }
     }
 
-    fn next_turn(&self) -> Option<Turn> {
+    /// Puts back a task that has to wait, and takes the next.
+    fn next_turn(&self, waits: Option<(TaskRef, TaskFuture)>) -> Turn {
         let core = &mut *self.core.borrow_mut();
         let ready = &mut *self.ready.borrow_mut();
-        loop {
-            let slot = core.schedule.pick(ready, &core.tasks, &mut core.kernel.choices)?;
+        if let Some((task, future)) = waits {
+            ready.set_polled(None);
+            if ready.generation(task.slot) != task.generation {
+                return Turn::End(task, future);
+            }
+            let behind = core.schedule.polled(ready.woke_itself(task.slot));
+            core.kernel.node = None;
+            core.kernel.task = None;
+            if let Some(found) = core.tasks.get_mut(task.slot) {
+                mem::swap(&mut found.waits, &mut core.kernel.waits);
+                found.future = Some(future);
+                if let Some(priority) = behind {
+                    found.priority = priority;
+                }
+            }
+        }
+        for task in core.kernel.woken.drain(..) {
+            if task.world == self.id {
+                ready.wake(task.slot, task.generation);
+            } else {
+                core.kernel.to_wake.push(task.waker());
+            }
+        }
+        if !(core.kernel.to_wake.is_empty() && core.kernel.to_drop.is_empty()) {
+            return Turn::Flush;
+        }
+        if ready.is_empty() {
+            return Turn::Over;
+        }
+        if core.polls_of_instant >= core.polls_per_instant_max {
+            core.is_spinning = true;
+            return Turn::Over;
+        }
+        self.pick(core, ready)
+    }
+
+    fn pick(&self, core: &mut Core, ready: &mut Ready) -> Turn {
+        while let Some(slot) = core.schedule.pick(ready, &core.tasks, &mut core.kernel.choices) {
             let Some(task) = core.tasks.get_mut(slot) else { continue };
             if task.is_aborted {
-                return Some(Turn::Cancel(slot));
+                return Turn::Cancel(slot);
             }
             let reference = TaskRef { world: self.id, slot, generation: ready.generation(slot) };
             if let Some(node) = task.node {
@@ -226,6 +304,7 @@ impl Shared {
             let Some(future) = task.future.take() else { continue };
             task.polls += 1;
             core.polls += 1;
+            core.polls_of_instant += 1;
             core.kernel.node = task.node;
             core.kernel.task = Some(task.id);
             core.kernel.waits.clear();
@@ -234,67 +313,56 @@ impl Shared {
                 polled.push(task.id);
             }
             ready.set_polled(Some(slot));
-            return Some(Turn::Poll { slot, task: reference, future });
+            return Turn::Poll(reference, future);
         }
+        Turn::Over
     }
 
-    fn poll(&self, slot: u32, task: TaskRef, mut future: TaskFuture) {
-        let waker = task.waker();
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
-        let mut core = self.core.borrow_mut();
-        let mut ready = self.ready.borrow_mut();
-        ready.set_polled(None);
-        let yielded = ready.woke_itself(slot);
-        let priority = core.schedule.polled(yielded);
-        let is_there = ready.generation(slot) == task.generation;
-        if let (true, Ok(Poll::Pending)) = (is_there, &outcome) {
-            let core = &mut *core;
-            if let Some(found) = core.tasks.get_mut(slot) {
-                mem::swap(&mut found.waits, &mut core.kernel.waits);
-                found.priority = priority.unwrap_or(found.priority);
-                found.future = Some(future);
+    /// Ends a task that was polled: its output is there, it panicked, or it was cancelled while it ran. Takes the next.
+    fn end_task(&self, task: TaskRef, future: TaskFuture, panic: Option<Box<dyn Any + Send>>) -> Turn {
+        let removed = {
+            let core = &mut *self.core.borrow_mut();
+            let ready = &mut *self.ready.borrow_mut();
+            ready.set_polled(None);
+            let is_there = ready.generation(task.slot) == task.generation;
+            core.schedule.polled(false);
+            let removed = if is_there { core.tasks.remove(task.slot) } else { None };
+            if let Some(task_that_ended) = &removed {
+                ready.close(task.slot);
+                let panicked = panic.is_some();
+                let words = [u64::from(b'E'), task_that_ended.id.0, u64::from(panicked), 0];
+                core.kernel.record(words, || Traced::TaskEnded { panicked });
+                if let Some(payload) = &panic {
+                    core.panics.push(task_that_ended.panic(panic_message(&**payload)));
+                }
             }
-            core.kernel.node = None;
-            core.kernel.task = None;
-            return;
-        }
-        // The task has ended: by itself, by a panic, or because it was cancelled while it ran.
-        let removed = if is_there { core.tasks.remove(slot) } else { None };
-        let panic = outcome.as_ref().err().map(|payload| panic_message(&**payload));
-        if let Some(task) = &removed {
-            ready.close(slot);
-            let panicked = panic.is_some();
-            let words = [u64::from(b'E'), task.id.0, u64::from(panicked), 0];
-            core.kernel.record(words, || Traced::TaskEnded { panicked });
-            if let Some(message) = &panic {
-                let (name, message) = (task.name.to_string(), message.clone());
-                let (node, location) = (task.node, take_location());
-                core.panics.push(TaskPanic { task: task.id, name, node, message, location });
-            }
-        }
-        drop((core, ready));
-        // Dropped as the task that it was.
+            removed
+        };
+        let message = panic.map(|payload| {
+            let message = panic_message(&*payload);
+            drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+            message
+        });
         match &removed {
             Some(task) => self.drop_future(task, Some(future)),
             None => drop(catch_unwind(AssertUnwindSafe(|| drop(future)))),
         }
-        drop(catch_unwind(AssertUnwindSafe(|| drop(outcome))));
-        if let (Some(task), Some(message)) = (&removed, panic) {
+        if let (Some(task), Some(message)) = (&removed, message) {
             task.joint.fail(JoinError::Panicked { message });
         }
-        let core = &mut *self.core.borrow_mut();
-        core.kernel.node = None;
-        core.kernel.task = None;
+        {
+            let kernel = &mut self.core.borrow_mut().kernel;
+            kernel.node = None;
+            kernel.task = None;
+        }
+        self.next_turn(None)
     }
 
     /// Drops the future of a task that has ended; a panic of one of its values is noted as the task's.
     fn drop_future(&self, task: &Task, future: Option<TaskFuture>) {
         let Some(future) = future else { return };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(future))) {
-            let message = panic_message(&*payload);
-            let (name, node) = (task.name.to_string(), task.node);
-            let panic = TaskPanic { task: task.id, name, node, message, location: take_location() };
+            let panic = task.panic(panic_message(&*payload));
             self.core.borrow_mut().panics.push(panic);
         }
     }
@@ -332,7 +400,7 @@ impl Core {
             Due::Disk(due) => self.disks.handle_due(&mut self.kernel, due),
             Due::Put(event) => {
                 self.handle_put(&event, shared);
-                self.last_event = Some(event);
+                self.last_event = Some(*event);
             }
         }
     }
@@ -359,8 +427,24 @@ impl Core {
     }
 }
 
+/// How a world stands after an instant.
+pub(crate) struct Pulse {
+    pub(crate) now: SimTime,
+    pub(crate) events: u64,
+    pub(crate) has_failed: bool,
+    pub(crate) has_foreign_wakes: bool,
+    pub(crate) is_spinning: bool,
+    pub(crate) has_pending: bool,
+}
+
 /// What the executor does next.
 enum Turn {
-    Poll { slot: u32, task: TaskRef, future: TaskFuture },
+    Poll(TaskRef, TaskFuture),
+    /// A task was aborted.
     Cancel(u32),
+    /// A task was cancelled while it ran.
+    End(TaskRef, TaskFuture),
+    /// Models put wakers aside that are not ours.
+    Flush,
+    Over,
 }

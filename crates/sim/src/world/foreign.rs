@@ -21,11 +21,13 @@ pub(crate) struct ForeignWake {
 }
 
 impl ForeignWakes {
-    /// The wakes since they were last taken; one load if there are none.
+    /// Whether there are any since they were last taken.
+    pub(super) fn is_any(&self) -> bool {
+        self.is_any.load(Ordering::Acquire)
+    }
+
+    /// The wakes since they were last taken.
     pub(crate) fn take(&self) -> Vec<ForeignWake> {
-        if !self.is_any.load(Ordering::Acquire) {
-            return Vec::new();
-        }
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         self.is_any.store(false, Ordering::Release);
         std::mem::take(&mut list)

@@ -12,7 +12,7 @@ pub(crate) mod registry;
 mod schedule;
 pub(crate) mod tasks;
 pub(crate) mod timers;
-mod waker;
+pub(crate) mod waker;
 mod weak;
 
 use std::cell::RefCell;
@@ -40,7 +40,7 @@ use crate::world::due::Due;
 use crate::world::foreign::ForeignWakes;
 use crate::world::nodes::Nodes;
 use crate::world::ready::Ready;
-use crate::world::registry::{Home, WorldId, current, find};
+use crate::world::registry::{Home, WorldId, current};
 use crate::world::schedule::Schedule;
 use crate::world::tasks::Tasks;
 use crate::world::timers::TimeChaos;
@@ -90,6 +90,7 @@ pub(crate) struct Core {
     /// Whether tasks went on beyond that, in the instant that is now.
     pub(crate) is_spinning: bool,
     pub(crate) polls: u64,
+    polls_of_instant: u64,
     schedule: Schedule,
     polled: Option<Vec<TaskId>>,
     /// The random numbers of the test itself.
@@ -118,7 +119,7 @@ impl SimWorld {
         let id = WorldId::next();
         let core = RefCell::new(config.into_core());
         let shared = Rc::new(Shared { id, core, ready: RefCell::default(), foreign: foreign::listen(id) });
-        registry::add(id, Rc::downgrade(&shared));
+        registry::add(Rc::clone(&shared));
         Self { shared }
     }
 
@@ -165,10 +166,11 @@ impl SimWorld {
     }
 
     /// Takes one step: goes to the time of the next event, handles all that is due then, and runs tasks until none
-    /// is ready. Tells whether more is to come.
+    /// is ready. Tells whether more is to come; not if tasks wake each other for ever, see
+    /// [`WorldConfig::polls_per_instant_max`].
     pub fn step(&self) -> bool {
         self.shared.step(SimTime::MAX);
-        self.has_pending_events()
+        self.has_pending_events() && !self.is_spinning()
     }
 
     /// Steps until nothing is to come that does not come by itself, such as the next fault.
@@ -294,7 +296,7 @@ impl SimWorld {
     /// Puts in an event that is due at `time`, or at once if that has passed.
     pub fn schedule_event_at(&self, event: Event, time: Duration) {
         let kernel = &mut self.shared.core.borrow_mut().kernel;
-        kernel.events.put(SimTime::ZERO.after(time).max(kernel.now), Due::Put(event));
+        kernel.events.put(SimTime::ZERO.after(time).max(kernel.now), Due::Put(Box::new(event)));
     }
 
     /// The event of those put in by the test that came up last.
@@ -370,8 +372,8 @@ impl Default for SimWorld {
 
 impl Drop for SimWorld {
     fn drop(&mut self) {
-        // The list of worlds holds none strongly, and who is inside the world holds a handle.
-        if Rc::strong_count(&self.shared) == 1 && find(self.shared.id).is_some() {
+        // One is the list's. Who is inside the world holds a handle.
+        if Rc::strong_count(&self.shared) == 2 && registry::with(self.shared.id, |_| ()).is_some() {
             self.shared.end();
         }
     }

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::kernel::NodeId;
@@ -17,27 +17,40 @@ use crate::world::{Core, Shared};
 /// # Panics
 ///
 /// If the world has ended, or belongs to another thread.
+#[inline]
 pub(crate) fn enter<R>(world: WorldId, body: impl FnOnce(&mut Core) -> R) -> R {
-    try_enter(world, body).unwrap_or_else(|| ended())
+    WORLDS.with(|worlds| {
+        let worlds = worlds.borrow();
+        let Some(shared) = lookup(&worlds, world) else { ended() };
+        body(&mut shared.core.borrow_mut())
+    })
 }
 
 /// As [`enter`], and none if the world has ended: for what is dropped late.
+#[inline]
 pub(crate) fn try_enter<R>(world: WorldId, body: impl FnOnce(&mut Core) -> R) -> Option<R> {
-    let shared = find(world)?;
-    let mut core = shared.core.borrow_mut();
-    Some(body(&mut core))
+    with(world, |shared| body(&mut shared.core.borrow_mut()))
+}
+
+/// Calls `body` with the world, if it is of this thread and has not ended. No code of users may run in it.
+#[inline]
+pub(crate) fn with<R>(world: WorldId, body: impl FnOnce(&Shared) -> R) -> Option<R> {
+    // The list itself is gone when a thread's last values are dropped.
+    WORLDS.try_with(|worlds| Some(body(lookup(&worlds.borrow(), world)?))).ok().flatten()
 }
 
 /// The world, if it is of this thread and has not ended.
 pub(crate) fn find(world: WorldId) -> Option<Rc<Shared>> {
-    // The list itself is gone when a thread's last values are dropped.
-    WORLDS
-        .try_with(|worlds| {
-            let worlds = worlds.borrow();
-            worlds.iter().rev().find(|(id, _)| *id == world).and_then(|(_, shared)| shared.upgrade())
-        })
-        .ok()
-        .flatten()
+    WORLDS.try_with(|worlds| lookup(&worlds.borrow(), world).map(Rc::clone)).ok().flatten()
+}
+
+/// The world that runs is the last of the list.
+#[inline]
+fn lookup(worlds: &[Rc<Shared>], world: WorldId) -> Option<&Rc<Shared>> {
+    match worlds.last() {
+        Some(last) if last.id == world => Some(last),
+        _ => worlds.iter().find(|shared| shared.id == world),
+    }
 }
 
 #[cold]
@@ -53,7 +66,20 @@ pub(crate) fn current() -> Option<WorldId> {
 
 /// Makes `world` the current one until the guard is dropped.
 pub(crate) fn make_current(world: WorldId) -> CurrentGuard {
+    if CURRENT.get() != Some(world) {
+        make_last(world);
+    }
     CurrentGuard { before: CURRENT.replace(Some(world)), _not_send: PhantomData }
+}
+
+/// Puts the world where it is found at once.
+fn make_last(world: WorldId) {
+    WORLDS.with_borrow_mut(|worlds| {
+        if let Some(place) = worlds.iter().position(|shared| shared.id == world) {
+            let last = worlds.len() - 1;
+            worlds.swap(place, last);
+        }
+    });
 }
 
 /// Puts back the world that was current before.
@@ -70,14 +96,19 @@ impl Drop for CurrentGuard {
 }
 
 /// Adds a world to those of this thread.
-pub(super) fn add(world: WorldId, shared: Weak<Shared>) {
-    WORLDS.with(|worlds| worlds.borrow_mut().push((world, shared)));
+pub(super) fn add(shared: Rc<Shared>) {
+    WORLDS.with(|worlds| worlds.borrow_mut().push(shared));
 }
 
 /// Takes a world away from those of this thread.
 pub(super) fn remove(world: WorldId) {
     // Nothing to take it from if the thread itself ends.
-    let _ = WORLDS.try_with(|worlds| worlds.borrow_mut().retain(|(id, _)| *id != world));
+    let removed = WORLDS.try_with(|worlds| {
+        let mut worlds = worlds.borrow_mut();
+        worlds.iter().position(|shared| shared.id == world).map(|place| worlds.swap_remove(place))
+    });
+    // Dropped with nothing borrowed.
+    drop(removed);
 }
 
 /// A world of this process. Numbers are used again after 2^24 worlds; they are no part of what is recorded.
@@ -128,6 +159,6 @@ impl Home {
 }
 
 thread_local! {
-    static WORLDS: RefCell<Vec<(WorldId, Weak<Shared>)>> = const { RefCell::new(Vec::new()) };
+    static WORLDS: RefCell<Vec<Rc<Shared>>> = const { RefCell::new(Vec::new()) };
     static CURRENT: Cell<Option<WorldId>> = const { Cell::new(None) };
 }

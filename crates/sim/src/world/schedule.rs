@@ -64,7 +64,9 @@ impl Schedule {
             }
             SchedulePolicy::Random => {
                 let waiting = ready.round().len();
-                let place = choices.pick(ChoiceFamily::Schedule, ORDER, waiting as u64);
+                // Most often there is one: then there is nothing to choose.
+                let place =
+                    if waiting < 2 { 0 } else { choices.pick(ChoiceFamily::Schedule, ORDER, waiting as u64) };
                 usize::try_from(place).unwrap_or(0)
             }
             SchedulePolicy::Pct { .. } => {

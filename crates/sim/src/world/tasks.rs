@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use samestep_provider_traits::{JoinError, JoinHandle};
 
 use crate::kernel::{NodeId, Wait};
+use crate::runner::take_location;
 use crate::trace::TaskId;
 use crate::world::registry::{find, try_enter};
 use crate::world::waker::TaskRef;
@@ -33,6 +34,14 @@ pub(crate) struct Task {
     /// None while it is polled.
     pub(super) future: Option<TaskFuture>,
     pub(super) joint: Rc<dyn AnyJoint>,
+}
+
+impl Task {
+    /// That it panicked just now.
+    pub(super) fn panic(&self, message: String) -> TaskPanic {
+        let name = self.name.to_string();
+        TaskPanic { task: self.id, name, node: self.node, message, location: take_location() }
+    }
 }
 
 /// Whether a task of a slow node may be polled.

@@ -7,8 +7,8 @@
 use std::ptr::without_provenance;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use crate::world::foreign;
 use crate::world::registry::{self, WorldId};
+use crate::world::{Shared, foreign};
 
 /// A task in its slot, as a waker knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,11 @@ impl TaskRef {
         unsafe { Waker::from_raw(self.raw()) }
     }
 
+    /// The task that `waker` wakes, if it is of the kind that worlds make.
+    pub(crate) fn of(waker: &Waker) -> Option<Self> {
+        std::ptr::eq(waker.vtable(), &raw const VTABLE).then(|| Self::unpack(waker.data().addr()))
+    }
+
     fn raw(self) -> RawWaker {
         RawWaker::new(without_provenance(self.pack()), &VTABLE)
     }
@@ -55,9 +60,9 @@ impl TaskRef {
     }
 
     fn wake(self) {
-        match registry::find(self.world) {
-            Some(shared) => shared.ready.borrow_mut().wake(self.slot, self.generation),
-            None => foreign::woken(self),
+        let wake = |shared: &Shared| shared.ready.borrow_mut().wake(self.slot, self.generation);
+        if registry::with(self.world, wake).is_none() {
+            foreign::woken(self);
         }
     }
 }
@@ -98,5 +103,7 @@ mod tests {
         let other = TaskRef { slot: 8, ..task };
         assert!(task.waker().will_wake(&task.waker().clone()));
         assert!(!task.waker().will_wake(&other.waker()));
+        assert_eq!(TaskRef::of(&task.waker()), Some(task));
+        assert_eq!(TaskRef::of(std::task::Waker::noop()), None);
     }
 }

@@ -227,15 +227,15 @@ fn place_of(detail: &str) -> (&str, usize, usize) {
     (path, offset, bytes)
 }
 
-/// What a seed showed.
+/// What a seed showed, in bytes.
 #[derive(Debug, Default)]
-struct Seen {
-    lost_bytes: usize,
-    durable_bytes: usize,
-    damaged_bytes: usize,
+struct Bytes {
+    lost: usize,
+    durable: usize,
+    damaged: usize,
 }
 
-fn run(seed: u64, storage: &StorageConfiguration) -> Seen {
+fn run(seed: u64, storage: &StorageConfiguration) -> Bytes {
     let has_faults = storage.rates != DiskFaultRates::default();
     let mut numbers = Numbers(seed);
     let honest = StorageConfiguration {
@@ -251,9 +251,9 @@ fn run(seed: u64, storage: &StorageConfiguration) -> Seen {
     let world = SimWorld::with_config(WorldConfig::new(seed).keep_trace().storage(start));
     let node = world.add_node("node", IpAddr::V4(Ipv4Addr::LOCALHOST));
     let models = Models::default();
-    let mut result = Seen::default();
+    let mut result = Bytes::default();
     let mut told = 0;
-    let mut task = world.spawn(Some(node), "create", create_all(world.providers(node).storage().clone()));
+    let mut task = world.spawn(Some(node), "create", create_all(*world.providers(node).storage()));
     world.block_on(&mut task).unwrap().unwrap();
     for _ in 0..3 {
         world.configure_storage(node, storage);
@@ -279,9 +279,9 @@ fn run(seed: u64, storage: &StorageConfiguration) -> Seen {
             let model = &mut models[number];
             let what = format!("seed {seed}, {path} after a crash at {}", world.time());
             model.check(&found, &what);
-            result.lost_bytes += lost(model, &found, &torn[number], &what);
-            result.durable_bytes += model.durable.len();
-            result.damaged_bytes += (0..found.len()).filter(|at| model.is_told(*at)).count();
+            result.lost += lost(model, &found, &torn[number], &what);
+            result.durable += model.durable.len();
+            result.damaged += (0..found.len()).filter(|at| model.is_told(*at)).count();
             // What was under way may be there, in part, from now on; and after a crash that lost nothing, what is
             // there need not be durable.
             let under_way = model.under_way.take();
@@ -331,9 +331,9 @@ fn synced_bytes_are_never_lost_and_unsynced_ones_sometimes() {
             [(512, 512), (4096, 4096), (4096, 8)][usize::try_from(seed % 3).unwrap()];
         let storage = StorageConfiguration { sector_bytes, atomic_bytes, ..StorageConfiguration::default() };
         let seen = run(seed, &storage);
-        losing += u64::from(seen.lost_bytes > 0);
-        durable += seen.durable_bytes;
-        assert_eq!(seen.damaged_bytes, 0, "seed {seed}: damage without a fault that is on");
+        losing += u64::from(seen.lost > 0);
+        durable += seen.durable;
+        assert_eq!(seen.damaged, 0, "seed {seed}: damage without a fault that is on");
     }
     println!(
         "{losing} of {seeds} seeds lost bytes that were not synced; {durable} synced bytes were all there"
@@ -372,8 +372,8 @@ fn durable_bytes_change_by_faults_on_record_alone() {
             ..storage
         };
         let seen = run(seed, &storage);
-        damaged += seen.damaged_bytes;
-        durable += seen.durable_bytes;
+        damaged += seen.damaged;
+        durable += seen.durable;
     }
     println!("{seeds} seeds: {damaged} bytes in the ranges of faults, {durable} durable bytes");
     assert!(damaged > 0 && damaged * 2 < durable, "{damaged} of {durable} bytes are explained by faults");

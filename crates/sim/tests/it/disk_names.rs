@@ -17,10 +17,13 @@ use crate::seeds::{self, node_of};
 /// Of each file, by its contents: the name that is durable, and those it got since. None is no name.
 #[derive(Debug, Default)]
 struct Model {
-    files: BTreeMap<u64, Vec<(Option<PathBuf>, [Option<usize>; 2])>>,
+    files: BTreeMap<u64, Vec<NameThen>>,
     /// What is under way: the file, and the name that it gets.
     under_way: Vec<(u64, Option<PathBuf>)>,
 }
+
+/// A name, and the folders that the change to it touched.
+type NameThen = (Option<PathBuf>, [Option<usize>; 2]);
 
 const FOLDERS: [&str; 2] = ["p", "q"];
 
@@ -73,7 +76,7 @@ async fn make_folders(providers: SimProviders) {
 
 /// Creates, renames, removes and syncs until the power fails.
 async fn program(providers: SimProviders, model: Rc<RefCell<Model>>, next_file: Rc<RefCell<u64>>) {
-    let (storage, random) = (providers.storage().clone(), providers.random().clone());
+    let (storage, random) = (*providers.storage(), providers.random().clone());
     let below = |bound: u64| usize::try_from(random.next_u64() % bound).unwrap();
     loop {
         let path = Path::new(FOLDERS[below(2)]).join(["x", "y", "z"][below(3)]);
@@ -147,7 +150,7 @@ fn run(seed: u64) -> (u64, u64) {
         let found = world.block_on(&mut task).unwrap().unwrap();
         check(seed, &mut model.borrow_mut(), &found);
         // Whatever is there now is made durable, so that the next round begins with what is known.
-        let storage = world.providers(node).storage().clone();
+        let storage = *world.providers(node).storage();
         let mut task = world.spawn(Some(node), "sync", async move {
             for folder in FOLDERS {
                 storage.sync_dir(Path::new(folder)).await.unwrap();

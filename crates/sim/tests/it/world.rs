@@ -273,6 +273,9 @@ fn tasks_that_wake_each_other_for_ever_do_not_hang_the_world() {
     });
     assert!(!world.run_until_met(|_| false));
     assert_eq!(turns.get(), 1000);
+    world.run_until_empty();
+    world.run_until(samestep_sim::SimTime::from_nanos(5));
+    assert_eq!(turns.get(), 1000);
 }
 
 #[test]

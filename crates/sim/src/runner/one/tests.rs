@@ -119,7 +119,7 @@ fn a_deadlock_names_who_waits_for_what() {
 #[test]
 fn what_comes_by_itself_does_not_hide_a_deadlock() {
     let report = run(|world| {
-        let event = crate::world::due::Due::Put(crate::Event::Shutdown);
+        let event = crate::world::due::Due::Put(Box::new(crate::Event::Shutdown));
         world.shared.core.borrow_mut().kernel.schedule_background(1_000_000_000, event);
         waits_for_ever(world)
     });
