@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::determinism::Divergence;
 use crate::kernel::NodeId;
 use crate::time::SimTime;
 use crate::trace::TaskId;
@@ -81,6 +82,9 @@ pub enum Failure {
         /// From where.
         site: String,
     },
+    /// A second run of the same seed and decisions was another run.
+    #[error(transparent)]
+    Divergence(#[from] Box<Divergence>),
 }
 
 impl Failure {
@@ -97,6 +101,7 @@ impl Failure {
             Self::Spinning { .. } => "spinning",
             Self::ForeignWake { .. } => "foreign wake",
             Self::EscapedThread { .. } => "thread",
+            Self::Divergence(_) => "divergence",
         }
     }
 }
