@@ -13,6 +13,7 @@ mod emission;
 mod lmdb;
 mod replay;
 mod scenario;
+mod sim;
 mod wal;
 
 use samestep_replay_traits::Lane;
@@ -49,6 +50,9 @@ pub const LANES: &[&dyn Lane] = &[
     &lmdb::REPLAY,
     &lmdb::SOURCE,
     &replay::TranscriptVectors,
+    &sim::REGISTER,
+    &sim::TRACE_HASH,
+    &sim::WAL_UNDER_FAULTS,
     &wal::BIT_FLIPS,
     &wal::CONFLICT_TRUNCATION,
     &wal::FACES,

@@ -1,0 +1,13 @@
+//! Disks without a world.
+
+use crate::choice::Choices;
+use crate::fault::FaultLog;
+use crate::kernel::Kernel;
+use crate::trace::Trace;
+
+use super::DiskDue;
+
+/// Time, events and decisions of this seed.
+pub(super) fn kernel(seed: u64) -> Kernel<DiskDue> {
+    Kernel::new(Choices::drawn(seed), Trace::hashing(), FaultLog::keeping())
+}

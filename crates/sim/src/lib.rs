@@ -1,0 +1,74 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # What this crate does not do
+//!
+//! It opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
+
+mod ambient;
+mod arrivals;
+pub mod chaos;
+mod choice;
+mod clock;
+mod determinism;
+mod disk;
+mod draws;
+mod error;
+mod fault;
+#[cfg(all(feature = "intercept", target_os = "linux"))]
+mod intercept;
+mod kernel;
+mod net;
+pub mod oracle;
+mod providers;
+mod queue;
+pub mod report;
+mod runner;
+mod time;
+mod trace;
+mod wire;
+mod world;
+
+pub use ambient::{
+    current_sim_seed, get_current_sim_seed, reset_sim_rng, set_sim_seed, sim_random, sim_random_range,
+    sim_random_range_or_default,
+};
+pub use chaos::{
+    AssertionStats, BuggifySite, CheckFailure, ContractViolation, Invariant, InvariantCheck, InvariantView,
+    StateRegistry, buggify_init, buggify_reset, buggify_sites, get_assertion_results, invariant_fn,
+    reset_assertion_results, validate_assertion_contracts,
+};
+pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
+pub use clock::ClockConfiguration;
+pub use determinism::Divergence;
+pub use disk::{
+    CrashConfiguration, DamageExtent, DiskFault, DiskFaultRates, FaultBudget, StorageConfiguration,
+};
+pub use error::{SimulationError, SimulationResult};
+pub use fault::{FaultEvent, FaultFamily, FaultLog};
+#[cfg(all(feature = "intercept", target_os = "linux"))]
+pub use intercept::{Intercepted, InterceptedCalls};
+pub use kernel::NodeId;
+pub use net::{
+    ChaosConfiguration, ConnectFailureMode, LatencyDistribution, Message, NetworkConfiguration,
+    NetworkFaults, NetworkLimits, Partition, PartitionId, PartitionStrategy, SimNetwork, Verdict,
+    sample_duration,
+};
+pub use providers::{
+    SimFile, SimLock, SimNetworkProvider, SimProviders, SimRandomProvider, SimStorageProvider,
+    SimTaskProvider, SimTcpListener, SimTcpStream, SimTimeProvider, SimUdpSocket,
+};
+pub use runner::{
+    Attrition, AttritionScope, Chaos, Check, CheckReport, Count, Failure, FaultContext, FaultInjector,
+    IterationControl, LocalityInfo, Node, Peer, RebootKind, Replay, ReplayParseError, SimContext, TaskState,
+    Test, check, replay,
+};
+pub use time::SimTime;
+pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};
+pub use wire::{
+    CodecError, Endpoint, JsonCodec, MESSAGE_BYTES_MAX, MessageCodec, NetworkAddress,
+    NetworkAddressParseError, UID, WELL_KNOWN_RESERVED_COUNT, WellKnownToken, flags,
+};
+pub use world::{
+    ConnectionStateChange, Down, Event, EventQueue, NetworkOperation, SchedulePolicy, ScheduledEvent,
+    SimJoinHandle, SimWorld, SleepFuture, TaskPanic, WeakSimWorld, WorldConfig,
+};

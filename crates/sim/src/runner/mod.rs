@@ -1,0 +1,39 @@
+//! Runs worlds to an outcome.
+
+mod attrition;
+mod campaign;
+mod chaos;
+mod check;
+mod clock;
+mod cluster;
+mod context;
+mod environment;
+mod explain;
+mod failure;
+mod inject;
+mod one;
+mod panics;
+mod parallel;
+mod phases;
+mod progress;
+mod race;
+mod regressions;
+mod replay;
+mod scenario;
+mod shrink;
+mod test;
+
+pub use attrition::{Attrition, AttritionScope, RebootKind};
+pub use campaign::IterationControl;
+pub use chaos::Chaos;
+pub use check::{Check, CheckReport, check, replay};
+pub use context::{LocalityInfo, Peer, SimContext};
+pub use inject::{FaultContext, FaultInjector};
+pub use replay::{Replay, ReplayParseError};
+pub(crate) use scenario::Outcome;
+pub use test::{Count, Holds, Node, Test};
+
+pub use failure::{Failure, TaskState};
+pub(crate) use one::{Main, RunPlan, RunReport, run_one};
+pub(crate) use panics::take_location;
+pub(crate) use parallel::{jobs_of_machine, run_in_order};

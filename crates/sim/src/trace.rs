@@ -1,0 +1,256 @@
+//! What happened in a run: a rolling hash of all of it, and, if asked for, each event.
+//!
+//! The hash is the run's identity: two runs of one seed are the same if and only if it is. It covers time, node,
+//! task, kind and contents of each event, and the number of decisions made by then.
+
+use std::fmt;
+
+use crate::kernel::NodeId;
+use crate::time::SimTime;
+
+/// A task, by the order in which the run's tasks were started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub(crate) u64);
+
+impl TaskId {
+    /// The number, from 0.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {}", self.0)
+    }
+}
+
+/// One event of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TraceEvent {
+    /// Its number in the run, from 0.
+    pub number: u64,
+    /// When.
+    pub time: SimTime,
+    /// On which node, if on one.
+    pub node: Option<NodeId>,
+    /// In which task, if in one.
+    pub task: Option<TaskId>,
+    /// What.
+    pub what: Traced,
+}
+
+/// What an event was.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Traced {
+    /// A node booted; `boot` counts its boots from 0.
+    NodeBooted {
+        /// How often it had booted before.
+        boot: u32,
+    },
+    /// A node is no more, until it boots again.
+    NodeDown,
+    /// A node stands still.
+    NodePaused,
+    /// A node goes on.
+    NodeResumed,
+    /// A task was started.
+    TaskStarted {
+        /// The new one.
+        started: TaskId,
+    },
+    /// A task ran until it had to wait.
+    TaskPolled,
+    /// A task ended.
+    TaskEnded {
+        /// Whether it panicked.
+        panicked: bool,
+    },
+    /// A timer was due.
+    TimerFired,
+    /// A program drew a number.
+    Drew {
+        /// The number.
+        value: u64,
+    },
+    /// An attempt to connect.
+    Connecting {
+        /// The connection's number.
+        connection: u64,
+        /// The node that it leads to, if there is one.
+        to: Option<NodeId>,
+    },
+    /// A connection is there, at both ends.
+    Connected {
+        /// The connection's number.
+        connection: u64,
+    },
+    /// A piece of a stream, or a datagram, was sent.
+    Sent {
+        /// Its number in the run; [`Traced::Delivered`] and [`Traced::Dropped`] name it again.
+        message: u64,
+        /// The connection's number, or none of a datagram.
+        connection: Option<u64>,
+        /// The node that it is for, if there is one.
+        to: Option<NodeId>,
+        /// Its length.
+        bytes: u64,
+        /// XXH3-64 of its bytes.
+        digest: u64,
+    },
+    /// A message came.
+    Delivered {
+        /// Its number.
+        message: u64,
+        /// XXH3-64 of its bytes as they came.
+        digest: u64,
+    },
+    /// A message will not come.
+    Dropped {
+        /// Its number.
+        message: u64,
+    },
+    /// An end of a connection was closed, or reset.
+    Closed {
+        /// The connection's number.
+        connection: u64,
+        /// Whether the peer was told by a reset rather than the stream's end.
+        reset: bool,
+    },
+    /// An operation on a file ended.
+    Disk {
+        /// Which operation.
+        operation: DiskOperation,
+        /// The file's or folder's number in its node.
+        file: u64,
+        /// The offset, if it has one.
+        offset: u64,
+        /// Bytes that it moved.
+        bytes: u64,
+        /// XXH3-64 of the bytes that it moved, or of what it was about.
+        digest: u64,
+        /// Whether it succeeded.
+        ok: bool,
+    },
+    /// A fault acted.
+    Fault {
+        /// Which kind.
+        family: crate::fault::FaultFamily,
+    },
+    /// A check failed.
+    CheckFailed {
+        /// Its name.
+        name: String,
+    },
+    /// The program said something, with its name and value.
+    Note {
+        /// What it is about.
+        name: String,
+        /// What it said.
+        value: String,
+    },
+}
+
+/// Operations on files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum DiskOperation {
+    /// A file was opened, or created.
+    Open,
+    /// Bytes were read.
+    Read,
+    /// Bytes were written.
+    Write,
+    /// Bytes were made durable.
+    Sync,
+    /// Names of a folder were made durable.
+    SyncDir,
+    /// A name was changed.
+    Rename,
+    /// A name was removed.
+    Remove,
+    /// A length was changed.
+    Resize,
+    /// Anything else: a listing, a lock, metadata.
+    Other,
+}
+
+/// Collects the events of a run.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    hash: u64,
+    count: u64,
+    kept: Option<Vec<TraceEvent>>,
+}
+
+impl Trace {
+    /// Hashes only.
+    pub(crate) fn hashing() -> Self {
+        Self { hash: 0, count: 0, kept: None }
+    }
+
+    /// Hashes, and keeps each event.
+    pub(crate) fn keeping() -> Self {
+        Self { kept: Some(Vec::new()), ..Self::hashing() }
+    }
+
+    /// Takes an event that is `words` for the hash; `what` is asked for only if events are kept.
+    ///
+    /// The first word names the kind; together they must tell all that [`Traced`] would.
+    #[inline]
+    pub(crate) fn event(&mut self, at: At, words: [u64; 4], what: impl FnOnce() -> Traced) {
+        let who = (u64::from(at.node.map_or(u32::MAX, |node| node.0)) << 32)
+            ^ at.task.map_or(u64::MAX, |task| task.0)
+            ^ at.choices_made.rotate_left(48)
+            ^ words[0].rotate_left(56);
+        let hash = fold(self.hash ^ at.time.as_nanos(), who ^ SECRETS[0]);
+        self.hash = fold(hash ^ words[1], words[2] ^ words[3].rotate_left(32) ^ SECRETS[1]);
+        self.count += 1;
+        if self.kept.is_some() {
+            self.keep(at, what());
+        }
+    }
+
+    #[cold]
+    fn keep(&mut self, At { time, node, task, .. }: At, what: Traced) {
+        let number = self.count - 1;
+        self.kept.get_or_insert_default().push(TraceEvent { number, time, node, task, what });
+    }
+
+    /// The rolling hash over all events so far.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// How many events there were.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The events; empty unless they were kept.
+    pub(crate) fn events(&self) -> &[TraceEvent] {
+        self.kept.as_deref().unwrap_or_default()
+    }
+}
+
+/// When and where an event happened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) time: SimTime,
+    pub(crate) node: Option<NodeId>,
+    pub(crate) task: Option<TaskId>,
+    pub(crate) choices_made: u64,
+}
+
+/// Multiplies into 128 bits and folds the halves, as wyhash (Wang Yi, public domain) and its kin do.
+#[expect(clippy::cast_possible_truncation, reason = "both halves of the product are used")]
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = (a as u128).wrapping_mul(b as u128);
+    // A factor of 0 would swallow the other: the sum of both keeps it.
+    (product as u64) ^ ((product >> 64) as u64) ^ a.wrapping_add(b.rotate_left(32))
+}
+
+/// Odd numbers with as many ones as zeros, in no relation to each other.
+const SECRETS: [u64; 2] = [0x2d35_8dcc_aa6c_78a5, 0x8bb8_4b93_962e_acc9];

@@ -1,0 +1,450 @@
+//! Runs tasks. No user code runs while the world is borrowed.
+
+use std::any::Any;
+use std::future::Future;
+use std::mem;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use samestep_provider_traits::JoinError;
+
+use crate::time::SimTime;
+use crate::trace::{TaskId, Traced};
+use crate::world::due::Due;
+use crate::world::events::Event;
+use crate::world::nodes::NodeState;
+use crate::world::ready::Ready;
+use crate::world::registry::{Home, make_current};
+use crate::world::tasks::{Joint, SimJoinHandle, SlowTurn, Task, TaskFuture, panic_message};
+use crate::world::waker::TaskRef;
+use crate::world::{Core, Shared, foreign, registry};
+
+impl Shared {
+    /// Starts a task, unless its home is no more: then it is cancelled at once.
+    #[track_caller]
+    pub(crate) fn spawn<F>(&self, home: Home, name: &str, future: F) -> SimJoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let joint = Rc::new(Joint::new());
+        let body: TaskFuture = {
+            let joint = Rc::clone(&joint);
+            Box::pin(async move {
+                let output = future.await;
+                joint.end(Ok(output));
+            })
+        };
+        let spawned_at = Location::caller();
+        let mut core = self.core.borrow_mut();
+        if !core.is_there(home) {
+            drop(core);
+            drop(body);
+            joint.end(Err(JoinError::Cancelled));
+            return SimJoinHandle { joint, task: None };
+        }
+        let core = &mut *core;
+        let id = core.tasks.next_id();
+        let slot = core.tasks.add(Task {
+            id,
+            name: name.into(),
+            node: home.node,
+            spawned_at,
+            polls: 0,
+            waits: Vec::new(),
+            priority: core.schedule.priority(&mut core.kernel.choices),
+            is_aborted: false,
+            turn: SlowTurn::None,
+            future: Some(body),
+            joint: joint.clone(),
+        });
+        core.kernel.record([u64::from(b'S'), id.0, 0, 0], || Traced::TaskStarted { started: id });
+        let generation = self.ready.borrow_mut().open(slot);
+        SimJoinHandle { joint, task: Some((TaskRef { world: self.id, slot, generation }, id)) }
+    }
+
+    /// Runs what is ready, goes to the time of the next event if that is not after `limit`, handles all that is due
+    /// then, and runs what is ready. Tells whether it got that far.
+    pub(crate) fn step(&self, limit: SimTime) -> bool {
+        let _current = make_current(self.id);
+        if self.is_anything_ready() {
+            let known = self.failure_count();
+            self.run_ready();
+            if self.failure_count() > known {
+                // Whoever drives the world hears of it before time goes on.
+                return true;
+            }
+        }
+        if !self.handle_next_instant(limit) {
+            return false;
+        }
+        self.run_ready();
+        true
+    }
+
+    /// Whether something was started or woken since tasks ran last.
+    fn is_anything_ready(&self) -> bool {
+        let kernel = &self.core.borrow().kernel;
+        let is_quiet = kernel.woken.is_empty() && kernel.to_wake.is_empty() && kernel.to_drop.is_empty();
+        !is_quiet || !self.ready.borrow().is_empty() || self.foreign.is_any()
+    }
+
+    /// What a runner asks after each instant, in one look.
+    pub(crate) fn pulse(&self) -> Pulse {
+        let core = self.core.borrow();
+        Pulse {
+            now: core.kernel.now,
+            events: core.kernel.trace.count(),
+            has_failed: !core.panics.is_empty() || !core.failures.is_empty(),
+            has_foreign_wakes: self.foreign.is_any() || !core.foreign_wakes.is_empty(),
+            is_spinning: core.is_spinning,
+            has_pending: !self.ready.borrow().is_empty() || !core.kernel.events.is_idle(),
+        }
+    }
+
+    fn failure_count(&self) -> usize {
+        let core = self.core.borrow();
+        core.panics.len() + core.failures.len()
+    }
+
+    /// Drops all tasks, in the order in which they started, and those which their values start when dropped.
+    pub(crate) fn end(&self) {
+        let _current = make_current(self.id);
+        loop {
+            let slots = self.core.borrow().tasks.all();
+            if slots.is_empty() {
+                break;
+            }
+            for slot in slots {
+                self.cancel(slot);
+            }
+        }
+        self.flush_wakers();
+        registry::remove(self.id);
+        foreign::ignore(self.id);
+    }
+
+    /// Drops the task in `slot` at once and ends its joint. If it is being polled, its future is dropped as soon as
+    /// that poll returns.
+    pub(super) fn cancel(&self, slot: u32) {
+        let removed = {
+            let mut core = self.core.borrow_mut();
+            let removed = core.tasks.remove(slot);
+            if let Some(task) = &removed {
+                let id = task.id.0;
+                core.kernel.record([u64::from(b'E'), id, 2, 0], || Traced::TaskEnded { panicked: false });
+                self.ready.borrow_mut().close(slot);
+            }
+            removed
+        };
+        if let Some(mut task) = removed {
+            let future = task.future.take();
+            self.drop_future(&task, future);
+            task.joint.fail(JoinError::Cancelled);
+        }
+    }
+
+    /// Wakes and drops the wakers that models put aside.
+    pub(super) fn flush_wakers(&self) {
+        loop {
+            let (mut wake, mut discard) = {
+                let kernel = &mut self.core.borrow_mut().kernel;
+                for task in kernel.woken.drain(..) {
+                    kernel.to_wake.push(task.waker());
+                }
+                if kernel.to_wake.is_empty() && kernel.to_drop.is_empty() {
+                    return;
+                }
+                (mem::take(&mut kernel.to_wake), mem::take(&mut kernel.to_drop))
+            };
+            for waker in wake.drain(..) {
+                waker.wake();
+            }
+            discard.clear();
+            // Their room is used again, unless a waker's code put more aside.
+            let kernel = &mut self.core.borrow_mut().kernel;
+            if kernel.to_wake.is_empty() {
+                kernel.to_wake = wake;
+            }
+            if kernel.to_drop.is_empty() {
+                kernel.to_drop = discard;
+            }
+        }
+    }
+
+    /// Takes note of wakes from other threads.
+    pub(super) fn note_foreign_wakes(&self) {
+        for wake in self.foreign.take() {
+            let mut core = self.core.borrow_mut();
+            let is_it = self.ready.borrow().generation(wake.task.slot) == wake.task.generation;
+            let name = core.tasks.get_mut(wake.task.slot).filter(|_| is_it).map(|task| task.name.to_string());
+            core.foreign_wakes.push(name.unwrap_or_else(|| "a task that has ended".to_owned()));
+        }
+    }
+
+    fn handle_next_instant(&self, limit: SimTime) -> bool {
+        let has_questions = {
+            let core = &mut *self.core.borrow_mut();
+            let next = core.kernel.events.next_time().filter(|time| *time <= limit && !core.is_spinning);
+            let Some(time) = next else { return false };
+            if time > core.kernel.now {
+                core.kernel.now = time;
+                core.polls_of_instant = 0;
+            }
+            let fence = core.kernel.events.fence();
+            while let Some((_, due)) = core.kernel.events.take_due_before(time, fence) {
+                core.handle(due, self);
+            }
+            core.kernel.node = None;
+            core.kernel.task = None;
+            core.network.has_questions()
+        };
+        if has_questions {
+            self.judge_messages();
+        }
+        true
+    }
+
+    /// Polls tasks until none is ready.
+    pub(super) fn run_ready(&self) {
+        if self.foreign.is_any() {
+            self.note_foreign_wakes();
+        }
+        let mut turn = self.next_turn(None);
+        loop {
+            turn = match turn {
+                Turn::Poll(task, mut future) => {
+                    let waker = task.waker();
+                    let mut context = Context::from_waker(&waker);
+                    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
+                        Ok(Poll::Pending) => self.next_turn(Some((task, future))),
+                        Ok(Poll::Ready(())) => self.end_task(task, future, None),
+                        Err(payload) => self.end_task(task, future, Some(payload)),
+                    }
+                }
+                Turn::Cancel(slot) => {
+                    self.cancel(slot);
+                    self.next_turn(None)
+                }
+                Turn::Flush => {
+                    self.flush_wakers();
+                    self.next_turn(None)
+                }
+                Turn::End(task, future) => self.end_task(task, future, None),
+                Turn::Over => break,
+            }
+        }
+    }
+
+    /// Puts back a task that has to wait, and takes the next.
+    fn next_turn(&self, waits: Option<(TaskRef, TaskFuture)>) -> Turn {
+        let core = &mut *self.core.borrow_mut();
+        let ready = &mut *self.ready.borrow_mut();
+        if let Some((task, future)) = waits {
+            ready.set_polled(None);
+            if ready.generation(task.slot) != task.generation {
+                return Turn::End(task, future);
+            }
+            let behind = core.schedule.polled(ready.woke_itself(task.slot));
+            core.kernel.node = None;
+            core.kernel.task = None;
+            if let Some(found) = core.tasks.get_mut(task.slot) {
+                mem::swap(&mut found.waits, &mut core.kernel.waits);
+                found.future = Some(future);
+                if let Some(priority) = behind {
+                    found.priority = priority;
+                }
+            }
+        }
+        for task in core.kernel.woken.drain(..) {
+            if task.world == self.id {
+                ready.wake(task.slot, task.generation);
+            } else {
+                core.kernel.to_wake.push(task.waker());
+            }
+        }
+        if !(core.kernel.to_wake.is_empty() && core.kernel.to_drop.is_empty()) {
+            return Turn::Flush;
+        }
+        if ready.is_empty() {
+            return Turn::Over;
+        }
+        if core.polls_of_instant >= core.polls_per_instant_max {
+            core.is_spinning = true;
+            return Turn::Over;
+        }
+        self.pick(core, ready)
+    }
+
+    fn pick(&self, core: &mut Core, ready: &mut Ready) -> Turn {
+        while let Some(slot) = core.schedule.pick(ready, &core.tasks, &mut core.kernel.choices) {
+            let Some(task) = core.tasks.get_mut(slot) else { continue };
+            if task.is_aborted {
+                return Turn::Cancel(slot);
+            }
+            let reference = TaskRef { world: self.id, slot, generation: ready.generation(slot) };
+            if let Some(node) = task.node {
+                let node = core.nodes.get_mut(node);
+                if node.state == NodeState::Paused {
+                    node.held.push(reference.slot);
+                    continue;
+                }
+                if node.poll_nanos > 0 && task.turn == SlowTurn::None {
+                    let start = node.busy_until.max(core.kernel.now);
+                    node.busy_until = start.after_nanos(node.poll_nanos);
+                    core.kernel.events.put(node.busy_until, Due::Turn(reference));
+                    task.turn = SlowTurn::Waits;
+                }
+                if task.turn == SlowTurn::Waits {
+                    continue;
+                }
+                task.turn = SlowTurn::None;
+            }
+            let Some(future) = task.future.take() else { continue };
+            task.polls += 1;
+            core.polls += 1;
+            core.polls_of_instant += 1;
+            core.kernel.node = task.node;
+            core.kernel.task = Some(task.id);
+            core.kernel.waits.clear();
+            core.kernel.record([u64::from(b'P'), 0, 0, 0], || Traced::TaskPolled);
+            if let Some(polled) = &mut core.polled {
+                polled.push(task.id);
+            }
+            ready.set_polled(Some(slot));
+            return Turn::Poll(reference, future);
+        }
+        Turn::Over
+    }
+
+    /// Ends a task that was polled: its output is there, it panicked, or it was cancelled while it ran. Takes the next.
+    fn end_task(&self, task: TaskRef, future: TaskFuture, panic: Option<Box<dyn Any + Send>>) -> Turn {
+        let removed = {
+            let core = &mut *self.core.borrow_mut();
+            let ready = &mut *self.ready.borrow_mut();
+            ready.set_polled(None);
+            let is_there = ready.generation(task.slot) == task.generation;
+            core.schedule.polled(false);
+            let removed = if is_there { core.tasks.remove(task.slot) } else { None };
+            if let Some(task_that_ended) = &removed {
+                ready.close(task.slot);
+                let panicked = panic.is_some();
+                let words = [u64::from(b'E'), task_that_ended.id.0, u64::from(panicked), 0];
+                core.kernel.record(words, || Traced::TaskEnded { panicked });
+                if let Some(payload) = &panic {
+                    core.panics.push(task_that_ended.panic(panic_message(&**payload)));
+                }
+            }
+            removed
+        };
+        let message = panic.map(|payload| {
+            let message = panic_message(&*payload);
+            drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+            message
+        });
+        match &removed {
+            Some(task) => self.drop_future(task, Some(future)),
+            None => drop(catch_unwind(AssertUnwindSafe(|| drop(future)))),
+        }
+        if let (Some(task), Some(message)) = (&removed, message) {
+            task.joint.fail(JoinError::Panicked { message });
+        }
+        {
+            let kernel = &mut self.core.borrow_mut().kernel;
+            kernel.node = None;
+            kernel.task = None;
+        }
+        self.next_turn(None)
+    }
+
+    /// Drops the future of a task that has ended; a panic of one of its values is noted as the task's.
+    fn drop_future(&self, task: &Task, future: Option<TaskFuture>) {
+        let Some(future) = future else { return };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(future))) {
+            let panic = task.panic(panic_message(&*payload));
+            self.core.borrow_mut().panics.push(panic);
+        }
+    }
+}
+
+impl Core {
+    /// Whether handles of `home` may do anything: its node is up, and has not rebooted since.
+    pub(crate) fn is_there(&self, home: Home) -> bool {
+        home.node.is_none_or(|node| self.nodes.is_booted(node, home.boot))
+    }
+
+    /// Gives an event to the model that it is of.
+    fn handle(&mut self, due: Due, shared: &Shared) {
+        match due {
+            Due::Timer(timer) => {
+                self.kernel.node = timer.node;
+                self.kernel.task = timer.task;
+                self.kernel.record([u64::from(b'T'), 0, 0, 0], || Traced::TimerFired);
+                self.kernel.wake(Some(timer.waker));
+            }
+            Due::Turn(task) => {
+                let mut ready = shared.ready.borrow_mut();
+                if ready.generation(task.slot) == task.generation
+                    && let Some(found) = self.tasks.get_mut(task.slot)
+                {
+                    found.turn = SlowTurn::Comes;
+                    ready.wake(task.slot, task.generation);
+                }
+            }
+            Due::Net(due) => {
+                self.kernel.node = None;
+                self.kernel.task = None;
+                self.network.handle_due(&mut self.kernel, due);
+            }
+            Due::Disk(due) => self.disks.handle_due(&mut self.kernel, due),
+            Due::Put(event) => {
+                self.handle_put(&event, shared);
+                self.last_event = Some(*event);
+            }
+        }
+    }
+}
+
+impl Core {
+    /// An event that the test put in.
+    fn handle_put(&mut self, event: &Event, shared: &Shared) {
+        let digest = xxhash_rust::xxh3::xxh3_64(format!("{event:?}").as_bytes());
+        let note = || Traced::Note { name: "event".to_owned(), value: format!("{event:?}") };
+        self.kernel.record([u64::from(b'e'), digest, 0, 0], note);
+        let mut ready = shared.ready.borrow_mut();
+        let wanted = match event {
+            Event::Timer { task_id } => Some(TaskId(*task_id)),
+            Event::Shutdown => None,
+            Event::Network { .. } | Event::Connection { .. } => return,
+        };
+        for slot in self.tasks.all() {
+            if wanted.is_none() || self.tasks.id(slot) == wanted {
+                let generation = ready.generation(slot);
+                ready.wake(slot, generation);
+            }
+        }
+    }
+}
+
+/// How a world stands after an instant.
+pub(crate) struct Pulse {
+    pub(crate) now: SimTime,
+    pub(crate) events: u64,
+    pub(crate) has_failed: bool,
+    pub(crate) has_foreign_wakes: bool,
+    pub(crate) is_spinning: bool,
+    pub(crate) has_pending: bool,
+}
+
+/// What the executor does next.
+enum Turn {
+    Poll(TaskRef, TaskFuture),
+    /// A task was aborted.
+    Cancel(u32),
+    /// A task was cancelled while it ran.
+    End(TaskRef, TaskFuture),
+    /// Models put wakers aside that are not ours.
+    Flush,
+    Over,
+}
