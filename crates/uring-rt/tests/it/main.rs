@@ -1,0 +1,5 @@
+//! What the runtime shows from outside, on the kernel's ring and on threads.
+#![cfg(target_os = "linux")]
+
+mod contract;
+mod machine;
