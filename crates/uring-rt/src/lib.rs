@@ -19,6 +19,8 @@ mod storage;
 #[expect(unsafe_code, reason = "memory shared with a kernel, and tasks in one allocation")]
 mod sys;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod time;
 mod waiters;
 mod wheel;

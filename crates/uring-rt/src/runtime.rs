@@ -96,6 +96,15 @@ impl Runtime {
         &self.core.info
     }
 
+    /// A runtime on mock rings.
+    #[cfg(test)]
+    pub(crate) fn on_rings(main: Box<dyn Ring>, latency: Option<Box<dyn Ring>>, patience: Duration) -> Self {
+        let with_arena = |ring| (ring, Arena::new(64, 4));
+        let driver = Driver::new(with_arena(main), latency.map(with_arena)).unwrap();
+        let info = RuntimeInfo { driver: info::Driver::Ring, kernel: String::new(), choices: Vec::new() };
+        Self { core: Core::new(driver, Arc::new(Remote::new().unwrap()), info, Some(2000)), patience }
+    }
+
     pub(crate) fn core(&self) -> &Rc<Core> {
         &self.core
     }

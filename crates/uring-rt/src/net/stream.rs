@@ -204,7 +204,9 @@ impl State {
 
 impl Owner for State {
     fn completed(self: Rc<Self>, completion: Completion) {
-        if completion.tag == TAG_SEND {
+        if completion.was_told {
+            // The rest of a send that nobody awaits any more: a buffer.
+        } else if completion.tag == TAG_SEND {
             self.is_sending.set(false);
             self.writers.notify();
         } else if completion.tag != TAG_UNTOLD {

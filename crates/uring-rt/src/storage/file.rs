@@ -228,12 +228,16 @@ impl Syncs {
 impl Owner for State {
     fn completed(self: Rc<Self>, completion: Completion) {
         let result = completion.result;
+        let is_write = [TAG_WRITE_EVEN, TAG_WRITE_ODD].contains(&completion.tag);
+        if is_write && completion.owned.is_some() && result < 0 {
+            self.writes.keep_error(exact(io::Error::from_raw_os_error(-result)));
+        }
+        if completion.was_told {
+            return;
+        }
         match completion.tag {
             TAG_OTHER => {}
             TAG_WRITE_EVEN | TAG_WRITE_ODD => {
-                if completion.owned.is_some() && result < 0 {
-                    self.writes.keep_error(exact(io::Error::from_raw_os_error(-result)));
-                }
                 let is_even = completion.tag == TAG_WRITE_EVEN;
                 self.writes.end(if is_even { Set::Even } else { Set::Odd });
             }

@@ -24,7 +24,7 @@ pub(crate) trait Owner {
     /// A completion of an operation that was started with `tag`.
     ///
     /// Called outside of any borrow of the driver, for each completion of a detached operation, and for the last
-    /// one of an operation that somebody awaits.
+    /// one of an operation that somebody awaits; and once more, if that one looks no more, with what it leaves.
     fn completed(self: Rc<Self>, completion: Completion);
 }
 
@@ -40,6 +40,8 @@ pub(crate) struct Completion {
     pub(crate) is_last: bool,
     /// What the operation owned, at the last completion of a detached one. If somebody awaits it, it is theirs.
     pub(crate) owned: Option<Owned>,
+    /// It was told before, when somebody still awaited the operation: what it owned is news, that it ended is not.
+    pub(crate) was_told: bool,
 }
 
 /// A buffer that is not the ring's for now. The only handle to it: whoever has it gives it
@@ -285,7 +287,7 @@ impl Driver {
             self.counters.orphans += 1;
             let (tag, owner) = (record.tag, record.owner.take());
             let Outcome { result, owned } = self.take(key);
-            return Some(notice_of(owner, tag, result, owned));
+            return Some(notice_of(owner, tag, result, owned, tag != TAG_UNTOLD));
         }
         record.state = State::Detached;
         self.counters.orphans += 1;
@@ -523,7 +525,14 @@ impl Driver {
             if matches!(record.op, Op::SendZeroCopy { .. }) {
                 record.result_before = Some(cqe.result);
             } else if let Some(owner) = &record.owner {
-                let completion = Completion { tag, result: cqe.result, buffer, is_last: false, owned: None };
+                let completion = Completion {
+                    tag,
+                    result: cqe.result,
+                    buffer,
+                    is_last: false,
+                    owned: None,
+                    was_told: false,
+                };
                 notices.push(Notice::Tell(Rc::clone(owner), completion));
             }
             return;
@@ -535,7 +544,8 @@ impl Driver {
                 if tag != TAG_UNTOLD
                     && let Some(owner) = &record.owner
                 {
-                    let completion = Completion { tag, result, buffer, is_last: true, owned: None };
+                    let completion =
+                        Completion { tag, result, buffer, is_last: true, owned: None, was_told: false };
                     notices.push(Notice::Tell(Rc::clone(owner), completion));
                 }
                 notices.extend(waker.map(Notice::Wake));
@@ -543,7 +553,7 @@ impl Driver {
             State::Detached => {
                 let owner = record.owner.take();
                 let Outcome { owned, .. } = self.take(key);
-                let mut notice = notice_of(owner, tag, result, owned);
+                let mut notice = notice_of(owner, tag, result, owned, false);
                 if let Notice::Tell(_, completion) = &mut notice {
                     completion.buffer = buffer;
                 }
@@ -658,11 +668,12 @@ impl std::fmt::Debug for Closed {
     }
 }
 
-fn notice_of(owner: Option<Rc<dyn Owner>>, tag: Tag, result: i32, kept: Owned) -> Notice {
+fn notice_of(owner: Option<Rc<dyn Owner>>, tag: Tag, result: i32, kept: Owned, was_told: bool) -> Notice {
     match owner {
-        Some(owner) => {
-            Notice::Tell(owner, Completion { tag, result, buffer: None, is_last: true, owned: Some(kept) })
-        }
+        Some(owner) => Notice::Tell(
+            owner,
+            Completion { tag, result, buffer: None, is_last: true, owned: Some(kept), was_told },
+        ),
         None => Notice::Drop(kept),
     }
 }

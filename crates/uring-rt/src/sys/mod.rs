@@ -9,6 +9,8 @@ mod arena;
 mod driver;
 mod erased;
 mod kernel;
+#[cfg(test)]
+mod mock;
 mod perform;
 mod remote;
 mod ring;
@@ -23,6 +25,8 @@ pub(crate) use driver::{
     TAG_UNTOLD, Tag, outcome,
 };
 pub(crate) use kernel::KernelRing;
+#[cfg(test)]
+pub(crate) use mock::{Adversary, MockRing, Seen};
 pub(crate) use remote::Remote;
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use sqe::{Prepared, Stat};
