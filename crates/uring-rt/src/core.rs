@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use samestep_provider_traits::JoinError;
 
 use crate::blocking::BlockingPool;
+use crate::clock::monotonic;
 use crate::error::ShutdownError;
 use crate::info::RuntimeInfo;
 use crate::queues::{DEFAULT_QUEUE, RunQueues};
@@ -373,10 +373,6 @@ impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.end(JoinError::Cancelled);
     }
-}
-
-pub(crate) fn monotonic() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::Monotonic)).expect("the clock counts from boot")
 }
 
 /// So many polls, and the loop looks around.

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod blocking;
+mod clock;
 mod core;
 mod error;
 mod info;

@@ -17,6 +17,7 @@ use super::arena::Arena;
 use super::erased::Erased;
 use super::ring::{Cqe, Ring, Wait, is_harmless, picked_buffer};
 use super::sqe::{Op, Prepared, Sqe};
+use crate::clock::monotonic;
 use crate::slots::{Key, Slots};
 
 /// Whose operation it is: keeps the descriptor open, and is told what nobody awaits.
@@ -401,7 +402,7 @@ impl Driver {
     }
 
     /// Ends everything: no operation starts from here on, all are asked to end, and this waits for the last
-    /// completion of each, for about `patience`. Then rings, records and buffers are freed.
+    /// completion of each, as long as something moves within `patience`. Then rings, records and buffers are freed.
     ///
     /// What owners and futures are told in the meantime is added to `notices`.
     ///
@@ -415,26 +416,37 @@ impl Driver {
             Phase::Drained => return Ok(()),
             Phase::Leaked => return Err(self.in_flight()),
         }
-        let mut waited = Duration::ZERO;
-        while self.in_flight() > 0 && waited < patience {
+        let (mut moved_at, mut asked_at) = (monotonic(), None::<Duration>);
+        while self.in_flight() > 0 {
+            let now = monotonic();
+            let waited = now.saturating_sub(moved_at);
+            if waited >= patience {
+                break;
+            }
+            // Asked again now and then: one that was begun by another's end may have escaped.
+            let is_to_ask = asked_at.is_none_or(|asked| now.saturating_sub(asked) >= DRAIN_STEP);
+            if is_to_ask {
+                asked_at = Some(now);
+            }
+            let before = self.in_flight();
             for lane in 0..self.lanes.len() {
                 if self.lanes[lane].in_flight == 0 {
                     continue;
                 }
-                // Asked again each time: one that was begun by another's end may have escaped.
-                let ring = if lane == 0 { RingId::Main } else { RingId::Latency };
-                self.push(ring, &[unrecorded(Op::CancelAll)]);
+                if is_to_ask {
+                    let ring = if lane == 0 { RingId::Main } else { RingId::Latency };
+                    self.push(ring, &[unrecorded(Op::CancelAll)]);
+                }
                 self.flush_backlog(lane);
-                let step = DRAIN_STEP.min(patience - waited);
-                let entered = self.enter(lane, Wait::AtMost(Some(step)));
-                let before = self.in_flight();
+                let entered = self.enter(lane, Wait::AtMost(Some(DRAIN_STEP.min(patience - waited))));
                 self.reap(lane, notices);
                 if entered.is_err() {
-                    waited = patience;
-                } else if self.in_flight() == before {
-                    // Counted only while nothing moves, so that no clock is read.
-                    waited += step;
+                    // The ring is no more, and nothing will be heard of what is in it.
+                    moved_at = Duration::ZERO;
                 }
+            }
+            if self.in_flight() < before {
+                moved_at = monotonic();
             }
         }
         let left = self.in_flight();

@@ -35,6 +35,8 @@ pub(crate) struct Adversary {
     pub(crate) deafness: u8,
     /// Completions that the ring keeps; more wait for the next enter, as when the kernel's queue overflows.
     pub(crate) completions: usize,
+    /// Operations of this name fail with this error number.
+    pub(crate) failing: Option<(&'static str, i32)>,
     /// Whether operations end at all.
     pub(crate) is_stuck: bool,
 }
@@ -52,6 +54,7 @@ impl Adversary {
             fatigue: 60,
             deafness: 100,
             completions: 3,
+            failing: None,
             is_stuck: false,
         }
     }
@@ -194,6 +197,10 @@ impl MockRing {
 
     /// What one step of an operation gives, if it does not wait for a peer.
     fn attempt(&mut self, sqe: &Sqe) -> Option<(i32, u32)> {
+        match self.adversary.failing {
+            Some((name, error)) if name == sqe.op.name() => return Some((-error, 0)),
+            _ => {}
+        }
         let is_file = matches!(sqe.op, Op::Read { .. } | Op::Write { .. });
         let shortness = if is_file { self.adversary.file_shortness } else { self.adversary.shortness };
         let bytes_max = if self.chance(shortness) { 1 + self.below(100) } else { usize::MAX };

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 
 use super::arena::Arena;
 use super::perform::{perform, receive};
@@ -168,12 +168,17 @@ impl ThreadsRing {
     }
 
     fn wait(&mut self, patience: Option<Duration>) -> io::Result<()> {
-        let patience = patience.map(|patience| Timespec {
-            tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(patience.subsec_nanos()),
-        });
+        if patience != Some(Duration::ZERO) {
+            let patience = patience.map(|patience| Timespec {
+                tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(patience.subsec_nanos()),
+            });
+            // To the nanosecond, which waiting on the instance itself is only since Linux 5.11.
+            let mut instance = [PollFd::new(&self.epoll, PollFlags::IN)];
+            poll(&mut instance, patience.as_ref())?;
+        }
         let mut events = Vec::with_capacity(EVENTS_MAX);
-        epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), patience.as_ref())?;
+        epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&Timespec::default()))?;
         for event in events {
             let Ok(fd) = RawFd::try_from(event.data.u64()) else {
                 self.pool.take_news();

@@ -1,6 +1,7 @@
 //! Everything above the ring, on rings that misbehave in every way a ring may.
 
 mod contract;
+mod failures;
 mod loops;
 mod ownership;
 

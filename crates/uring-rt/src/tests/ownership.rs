@@ -112,15 +112,15 @@ async fn do_step(
     number: usize,
     step: Step,
 ) {
-    let fill = u8::try_from(number % 200).unwrap() + 1;
-    let guarded = |len| GuardedBuf::new(len, fill, freed);
+    let filling = u8::try_from(number % 200).unwrap() + 1;
+    let guarded = |len| GuardedBuf::new(len, filling, freed);
     let (storage, file) = (world.storage(), &things.file);
     let address = things.listener.local_addr().unwrap();
     match step.what {
         What::Read => perform(world, step, file.read_at(guarded(700), 100)).await,
         What::Write => perform(world, step, file.write_all_at(guarded(300), 300 * number as u64)).await,
         What::WriteAndSync => {
-            perform(world, step, file.write_all_and_sync(guarded(300), 300 * number as u64)).await
+            perform(world, step, file.write_all_and_sync(guarded(300), 300 * number as u64)).await;
         }
         What::SyncData => perform(world, step, file.sync_data()).await,
         What::SyncAll => perform(world, step, file.sync_all()).await,
@@ -128,7 +128,7 @@ async fn do_step(
         What::SetLen => perform(world, step, file.set_len(15_000)).await,
         What::Metadata => perform(world, step, file.metadata()).await,
         What::Open => {
-            perform(world, step, storage.open(Path::new("g"), OpenOptions::read_write().create())).await
+            perform(world, step, storage.open(Path::new("g"), OpenOptions::read_write().create())).await;
         }
         What::Rename => perform(world, step, storage.rename(Path::new("g"), Path::new("h"))).await,
         What::List => perform(world, step, storage.list(Path::new(""))).await,

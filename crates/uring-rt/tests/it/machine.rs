@@ -28,6 +28,11 @@ impl Machine {
         }
     }
 
+    /// How often a test gives something up: ten thousand times, or less where each takes two system calls more.
+    pub(crate) fn repetitions(self) -> usize {
+        if self == Self::Threads { 1000 } else { 10_000 }
+    }
+
     /// Runs `test` in a fresh world, if this machine gives one.
     pub(crate) fn world<Fut: Future<Output = ()>>(self, test: impl FnOnce(UringProviders) -> Fut) {
         let root = tempfile::tempdir().unwrap();
