@@ -3,6 +3,9 @@
 #![deny(unsafe_code)]
 
 mod blocking;
+mod channel;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod clock;
 mod core;
 mod error;
@@ -14,6 +17,7 @@ mod queues;
 mod random;
 mod refusal;
 mod runtime;
+mod shards;
 mod slots;
 mod stats;
 mod storage;
@@ -26,6 +30,7 @@ mod time;
 mod waiters;
 mod wheel;
 
+pub use channel::{ShardReceiver, ShardSender, shard_channel};
 pub use error::{ShutdownError, StartError};
 pub use info::{Choice, Driver, Feature, RuntimeInfo};
 pub use net::{UringListener, UringNetwork, UringSocket, UringStream};
@@ -33,6 +38,7 @@ pub use providers::UringProviders;
 pub use queues::QueueStats;
 pub use random::UringRandom;
 pub use runtime::{DriverChoice, Runtime, RuntimeBuilder};
+pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
 pub use stats::{ShardStats, StatsReader, TaskInfo};
 pub use storage::{UringFile, UringLock, UringStorage};
 pub use tasks::{Latency, Shares, TaskGroup, TaskQueue, UringJoinHandle, UringTasks};

@@ -81,4 +81,6 @@ const MODULES: &[(&str, &[&str])] = &[
     ("crates/uring-rt/tests/quarantine", &["alloc", "raw"]),
     // Denies system calls to itself.
     ("crates/uring-rt/tests/denied", &["filter"]),
+    // Puts nodes on a stack, as tasks are.
+    ("crates/uring-rt/tests/models", &["woken"]),
 ];

@@ -8,13 +8,18 @@ mod address;
 mod arena;
 mod driver;
 mod erased;
+mod flags;
 mod kernel;
 #[cfg(test)]
 mod mock;
 mod perform;
 mod remote;
 mod ring;
+mod sleeper;
+mod spsc;
 mod sqe;
+mod stack;
+mod sync;
 mod task;
 mod threads;
 
@@ -29,6 +34,7 @@ pub(crate) use kernel::KernelRing;
 pub(crate) use mock::{Adversary, MockRing, Seen};
 pub(crate) use remote::Remote;
 pub(crate) use ring::{Ring, Wait};
+pub(crate) use spsc::{Consumer, Producer, queue};
 pub(crate) use sqe::{Prepared, Stat};
 pub(crate) use task::{CurrentGuard, JoinRef, TaskRef, new_task};
 pub(crate) use threads::ThreadsRing;

@@ -13,12 +13,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use samestep_provider_traits::JoinError;
 
+use super::flags::{Flags, Run};
 use super::remote::Remote;
+use super::stack::Node;
 use crate::queues::RunQueues;
 use crate::slots::Key;
 
@@ -31,7 +33,7 @@ pub(crate) struct TaskRef {
 /// What every task begins with, whatever its future.
 pub(crate) struct Header {
     refs: AtomicUsize,
-    flags: AtomicU32,
+    flags: Flags,
     /// The task queue. Used on the task's thread only, as is what follows up to `home`.
     queue: u32,
     key: Cell<Option<Key>>,
@@ -40,7 +42,7 @@ pub(crate) struct Header {
     joiner: UnsafeCell<Option<Waker>>,
     home: Arc<Remote>,
     /// The task behind this one in the queue of remote wakes, while it is in there.
-    pub(super) next_remote: AtomicPtr<Header>,
+    next_remote: AtomicPtr<Header>,
     table: &'static Table,
 }
 
@@ -90,7 +92,7 @@ where
 {
     let header = Header {
         refs: AtomicUsize::new(2),
-        flags: AtomicU32::new(SCHEDULED),
+        flags: Flags::scheduled(),
         queue,
         key: Cell::new(None),
         polls: Cell::new(0),
@@ -113,13 +115,13 @@ impl TaskRef {
     pub(crate) fn run(&self) -> Poll<()> {
         let header = self.header();
         // From here on a wake schedules it again. What wakers wrote before they set the flag is seen.
-        let flags = header.flags.fetch_and(!SCHEDULED, Ordering::AcqRel);
-        if flags & DONE != 0 {
-            return Poll::Ready(());
-        }
-        if flags & ABORTED != 0 {
-            self.end(JoinError::Cancelled);
-            return Poll::Ready(());
+        match header.flags.begin_run() {
+            Run::Over => return Poll::Ready(()),
+            Run::Abort => {
+                self.end(JoinError::Cancelled);
+                return Poll::Ready(());
+            }
+            Run::Poll => {}
         }
         header.polls.set(header.polls.get().wrapping_add(1));
         // SAFETY: the waker borrows the reference that `self` is, and is not dropped.
@@ -146,8 +148,7 @@ impl TaskRef {
     /// The output is there: tells whoever joins.
     fn finish(&self) {
         let header = self.header();
-        let flags = header.flags.fetch_or(DONE, Ordering::AcqRel);
-        if flags & DETACHED != 0 {
+        if !header.flags.finish() {
             // SAFETY: the table is that of the task's type, and this is its thread. Nobody takes the output.
             unsafe { (header.table.discard)(self.header) };
         }
@@ -159,11 +160,11 @@ impl TaskRef {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.header().flags.load(Ordering::Acquire) & DONE != 0
+        self.header().flags.is_done()
     }
 
     pub(crate) fn is_scheduled(&self) -> bool {
-        self.header().flags.load(Ordering::Relaxed) & SCHEDULED != 0
+        self.header().flags.is_scheduled()
     }
 
     pub(crate) fn queue(&self) -> u32 {
@@ -217,6 +218,13 @@ impl TaskRef {
     }
 }
 
+// SAFETY: the link is a field that nothing else uses.
+unsafe impl Node for Header {
+    fn link(&self) -> &AtomicPtr<Self> {
+        &self.next_remote
+    }
+}
+
 impl std::fmt::Debug for TaskRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("TaskRef").field(&self.name()).finish()
@@ -267,7 +275,7 @@ impl<T> JoinRef<T> {
 
     /// Has the task's future dropped at its next turn.
     pub(crate) fn abort(&self) {
-        self.task.header().flags.fetch_or(ABORTED, Ordering::AcqRel);
+        self.task.header().flags.abort();
         // SAFETY: the reference is counted.
         unsafe { schedule(self.task.header) };
     }
@@ -280,8 +288,7 @@ impl<T> JoinRef<T> {
 impl<T> Drop for JoinRef<T> {
     fn drop(&mut self) {
         let header = self.task.header();
-        let flags = header.flags.fetch_or(DETACHED, Ordering::AcqRel);
-        if flags & DONE != 0 {
+        if header.flags.detach() {
             // SAFETY: the table is that of the task's type, and this is its thread. Nobody takes the output any
             // more.
             unsafe { (header.table.discard)(self.task.header) };
@@ -394,10 +401,7 @@ unsafe fn schedule(task: NonNull<Header>) {
     let header = unsafe { task.as_ref() };
     let here = CURRENT.get();
     if here.home == Arc::as_ptr(&header.home) {
-        if header.flags.load(Ordering::Relaxed) & (SCHEDULED | DONE) != 0 {
-            return;
-        }
-        if header.flags.fetch_or(SCHEDULED, Ordering::AcqRel) & SCHEDULED != 0 {
+        if header.flags.is_wake_vain() || !header.flags.wake() {
             return;
         }
         // SAFETY: the reference becomes the queue's.
@@ -408,14 +412,16 @@ unsafe fn schedule(task: NonNull<Header>) {
         unsafe { &*here.queues }.push(task);
         return;
     }
-    if header.flags.fetch_or(SCHEDULED, Ordering::AcqRel) & (SCHEDULED | DONE) != 0 {
+    if !header.flags.wake() {
         return;
     }
     // SAFETY: the reference becomes the remote queue's.
     unsafe { retain(task) };
     // The task may end, and its memory go, as soon as it is in the queue.
     let home = Arc::clone(&header.home);
-    home.push(task);
+    // SAFETY: the reference was just counted; the flag that was just set is cleared after it was taken out, so it is in
+    // no stack.
+    unsafe { home.push(task) };
 }
 
 /// # Safety
@@ -539,14 +545,5 @@ thread_local! {
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(waker_clone, waker_wake, waker_wake_by_ref, waker_drop);
-
-/// It is in a queue, or about to be.
-const SCHEDULED: u32 = 1;
-/// Its future is gone, and its output is there, or was.
-const DONE: u32 = 2;
-/// Its future is to be dropped.
-const ABORTED: u32 = 4;
-/// Nobody will ask for its output.
-const DETACHED: u32 = 8;
 
 const NAME_BYTES_MAX: usize = 23;

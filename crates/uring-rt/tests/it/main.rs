@@ -2,5 +2,8 @@
 #![cfg(target_os = "linux")]
 
 mod cancel;
+#[cfg(feature = "cli")]
+mod cli;
 mod contract;
 mod machine;
+mod shards;
