@@ -78,4 +78,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ("crates/wal/tests/flips", &["alloc"]),
     ("crates/noun/tests/it", &["alloc"]),
     ("crates/sim/tests/allocations", &["alloc"]),
+    // Keeps what was freed, to see who writes there; closes a ring that is not drained.
+    ("crates/uring-rt/tests/quarantine", &["alloc", "raw"]),
+    // Denies system calls to itself.
+    ("crates/uring-rt/tests/denied", &["filter"]),
+    // Puts nodes on a stack, as tasks are.
+    ("crates/uring-rt/tests/models", &["woken"]),
 ];

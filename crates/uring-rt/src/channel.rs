@@ -1,0 +1,168 @@
+//! A bounded channel from one shard, or any thread, to another: one sender, one receiver, no lock on the way.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::sys::{Consumer, Producer, queue};
+
+/// A channel of at most `capacity` values, at least one.
+pub fn shard_channel<T: Send>(capacity: usize) -> (ShardSender<T>, ShardReceiver<T>) {
+    let (producer, consumer) = queue(capacity);
+    let link = Arc::new(Link {
+        receiver: Bell::default(),
+        sender: Bell::default(),
+        is_closed: AtomicBool::new(false),
+    });
+    (ShardSender { producer, link: Arc::clone(&link) }, ShardReceiver { consumer, link })
+}
+
+/// Where values go in. Dropping it ends the channel behind what was sent.
+pub struct ShardSender<T> {
+    producer: Producer<T>,
+    link: Arc<Link>,
+}
+
+/// Where values come out. Dropping it ends the channel at once; what was not received is dropped.
+pub struct ShardReceiver<T> {
+    consumer: Consumer<T>,
+    link: Arc<Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    receiver: Bell,
+    sender: Bell,
+    is_closed: AtomicBool,
+}
+
+/// Wakes who waits at one end, and costs two loads if nobody does.
+#[derive(Debug, Default)]
+struct Bell {
+    is_awaited: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl<T: Send> ShardSender<T> {
+    /// Sends a value, when there is room.
+    ///
+    /// # Errors
+    ///
+    /// Gives the value back if the receiver is gone.
+    pub async fn send(&mut self, value: T) -> Result<(), T> {
+        let mut value = Some(value);
+        poll_fn(|cx| self.poll_send(&mut value, cx)).await
+    }
+
+    /// Sends a value if there is room.
+    ///
+    /// # Errors
+    ///
+    /// Gives the value back if there is none, or if the receiver is gone.
+    pub fn try_send(&mut self, value: T) -> Result<(), T> {
+        if self.is_closed() {
+            return Err(value);
+        }
+        self.producer.push(value)?;
+        self.link.receiver.ring();
+        Ok(())
+    }
+
+    /// Whether the receiver is gone.
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed.load(Ordering::Acquire)
+    }
+
+    fn poll_send(&mut self, value: &mut Option<T>, cx: &mut Context<'_>) -> Poll<Result<(), T>> {
+        for is_announced in [false, true] {
+            if is_announced {
+                self.link.sender.await_ring(cx);
+            }
+            let Some(sent) = value.take() else { return Poll::Ready(Ok(())) };
+            match self.try_send(sent) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(back) if self.is_closed() => return Poll::Ready(Err(back)),
+                Err(back) => *value = Some(back),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<T: Send> ShardReceiver<T> {
+    /// The next value, or `None` once the sender is gone and all was received. Dropping the future loses nothing.
+    pub async fn recv(&mut self) -> Option<T> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The next value if it is there.
+    pub fn try_recv(&mut self) -> Option<T> {
+        let value = self.consumer.pop()?;
+        self.link.sender.ring();
+        Some(value)
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        for is_announced in [false, true] {
+            if is_announced {
+                self.link.receiver.await_ring(cx);
+            }
+            // Looked at before the queue: what was sent before the end is not overlooked.
+            let is_closed = self.link.is_closed.load(Ordering::Acquire);
+            if let Some(value) = self.try_recv() {
+                return Poll::Ready(Some(value));
+            }
+            if is_closed {
+                return Poll::Ready(None);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Bell {
+    /// Announces that somebody waits. They must look once more before they do.
+    fn await_ring(&self, cx: &Context<'_>) {
+        let before = self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(cx.waker().clone());
+        drop(before);
+        self.is_awaited.swap(true, Ordering::AcqRel);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Wakes who waits, after something was published.
+    fn ring(&self) {
+        fence(Ordering::SeqCst);
+        if self.is_awaited.load(Ordering::Relaxed) && self.is_awaited.swap(false, Ordering::Relaxed) {
+            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl<T> Drop for ShardSender<T> {
+    fn drop(&mut self) {
+        self.link.is_closed.store(true, Ordering::Release);
+        self.link.receiver.ring();
+    }
+}
+
+impl<T> Drop for ShardReceiver<T> {
+    fn drop(&mut self) {
+        self.link.is_closed.store(true, Ordering::Release);
+        self.link.sender.ring();
+    }
+}
+
+impl<T> fmt::Debug for ShardSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardSender").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for ShardReceiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardReceiver").finish_non_exhaustive()
+    }
+}

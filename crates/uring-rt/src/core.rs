@@ -1,0 +1,379 @@
+//! The shard: its rings, tasks and timers, and the loop that turns them.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use samestep_provider_traits::JoinError;
+
+use crate::blocking::BlockingPool;
+use crate::clock::monotonic;
+use crate::error::ShutdownError;
+use crate::info::RuntimeInfo;
+use crate::queues::{DEFAULT_QUEUE, RunQueues};
+use crate::slots::Slots;
+use crate::sys::{
+    Attendance, Completion, CurrentGuard, Driver, JoinRef, Notice, Owner, Prepared, Remote, RingId, TaskRef,
+    Wait, new_task,
+};
+use crate::wheel::Wheel;
+
+/// What all handles of one shard share.
+pub(crate) struct Core {
+    pub(crate) driver: RefCell<Driver>,
+    pub(crate) timers: RefCell<Wheel<Option<Waker>>>,
+    pub(crate) queues: RunQueues,
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) tasks: RefCell<Slots<TaskRef>>,
+    pub(crate) pool: BlockingPool,
+    pub(crate) info: RuntimeInfo,
+    /// Sends of so many bytes are not copied, if any.
+    pub(crate) zero_copy_bytes: Option<usize>,
+    pub(crate) counters: Counters,
+    start: Duration,
+    /// The queue whose task is being polled.
+    queue_now: Cell<u32>,
+    /// A running task is asked to yield. Stays so until the loop has looked around.
+    is_preempted: Cell<bool>,
+    is_preempt_timer_set: Cell<bool>,
+    is_bell_read: Cell<bool>,
+    is_closed: Cell<bool>,
+    is_turning: Cell<bool>,
+    fired: RefCell<Vec<Option<Waker>>>,
+    notices: RefCell<Vec<Notice>>,
+    this: Weak<Core>,
+}
+
+/// What the loop has done so far. Never goes back.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) turns: Cell<u64>,
+    pub(crate) parks: Cell<u64>,
+    pub(crate) polls: Cell<u64>,
+    pub(crate) spawned: Cell<u64>,
+    pub(crate) preemptions: Cell<u64>,
+    pub(crate) timers_fired: Cell<u64>,
+}
+
+impl Counters {
+    pub(crate) fn count(counter: &Cell<u64>, by: u64) {
+        counter.set(counter.get() + by);
+    }
+}
+
+impl Core {
+    pub(crate) fn new(
+        driver: Driver,
+        remote: Arc<Remote>,
+        info: RuntimeInfo,
+        zero_copy_bytes: Option<usize>,
+    ) -> Rc<Self> {
+        Rc::new_cyclic(|this| Self {
+            driver: RefCell::new(driver),
+            timers: RefCell::new(Wheel::new()),
+            queues: RunQueues::new(),
+            remote,
+            tasks: RefCell::new(Slots::new()),
+            pool: BlockingPool::new(),
+            info,
+            zero_copy_bytes,
+            counters: Counters::default(),
+            start: monotonic(),
+            queue_now: Cell::new(DEFAULT_QUEUE),
+            is_preempted: Cell::new(false),
+            is_preempt_timer_set: Cell::new(false),
+            is_bell_read: Cell::new(false),
+            is_closed: Cell::new(false),
+            is_turning: Cell::new(false),
+            fired: RefCell::default(),
+            notices: RefCell::default(),
+            this: Weak::clone(this),
+        })
+    }
+
+    /// Runs everything until `program` is over.
+    ///
+    /// # Panics
+    ///
+    /// If the shard runs already, further up on this stack, or was shut down.
+    pub(crate) fn block_on<F: Future>(&self, program: F) -> F::Output {
+        assert!(!self.is_closed.get(), "the runtime was shut down");
+        assert!(!self.is_turning.replace(true), "the runtime runs already: block_on does not nest");
+        let _running = Running(self);
+        let _current = CurrentGuard::new(&self.remote, &self.queues);
+        // The program may borrow and so is no task, but it is woken like one: by a task that sets a flag.
+        let is_woken = Rc::new(Cell::new(true));
+        let (bell, _joiner) = {
+            let is_woken = Rc::clone(&is_woken);
+            let ring = poll_fn(move |_: &mut Context<'_>| {
+                is_woken.set(true);
+                Poll::<()>::Pending
+            });
+            new_task(ring, "program", DEFAULT_QUEUE, &self.remote)
+        };
+        let waker = bell.waker();
+        let _ = bell.run();
+        let _ended = EndOnDrop(bell);
+        let mut program = pin!(program);
+        loop {
+            if is_woken.take() {
+                self.queue_now.set(DEFAULT_QUEUE);
+                if let Poll::Ready(output) = program.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    return output;
+                }
+            }
+            self.run_tasks();
+            self.turn(!is_woken.get());
+        }
+    }
+
+    /// Polls tasks of the queue whose turn it is, for a while.
+    fn run_tasks(&self) {
+        let Some(queue) = self.queues.next_queue() else { return };
+        self.queue_now.set(queue);
+        let is_shared = self.queues.has_others(queue);
+        let began = if is_shared { self.now_ns() } else { 0 };
+        if is_shared {
+            self.set_preempt_timer(queue);
+        }
+        let mut polls = 0;
+        while let Some(task) = self.queues.pop(queue) {
+            self.run_task(&task);
+            polls += 1;
+            if polls == POLLS_MAX || self.needs_preempt() {
+                break;
+            }
+        }
+        Counters::count(&self.counters.polls, u64::from(polls));
+        if is_shared {
+            self.queues.charge(queue, self.now_ns().saturating_sub(began));
+        } else {
+            // Alone a queue owes nobody: its turns are only counted.
+            self.queues.charge(queue, 0);
+        }
+    }
+
+    fn run_task(&self, task: &TaskRef) {
+        if task.run().is_ready()
+            && let Some(key) = task.key()
+        {
+            let task = self.tasks.borrow_mut().remove(key);
+            drop(task);
+        }
+    }
+
+    /// Looks at everything outside: tasks woken from elsewhere, timers, rings. Waits if there is nothing to do and it
+    /// may.
+    fn turn(&self, may_wait: bool) {
+        Counters::count(&self.counters.turns, 1);
+        if self.is_preempted.replace(false) {
+            Counters::count(&self.counters.preemptions, 1);
+        }
+        self.remote.take_woken(|task| self.queues.push(task));
+        self.fire_timers();
+        let mut wait = Wait::No;
+        if may_wait && self.queues.is_empty() {
+            wait = self.prepare_to_wait();
+        }
+        if wait != Wait::No || self.driver.borrow().has_work() {
+            let mut notices = self.notices.take();
+            let turned = self.driver.borrow_mut().turn(wait, &mut notices);
+            if wait != Wait::No {
+                self.remote.awake();
+                self.driver.borrow_mut().signal_events(false);
+            }
+            Self::give(&mut notices);
+            self.notices.replace(notices);
+            turned.expect("the ring takes what it is given");
+            self.remote.take_woken(|task| self.queues.push(task));
+            if wait != Wait::No {
+                self.fire_timers();
+            }
+        }
+    }
+
+    /// Announces sleep, and tells for how long: not at all if something came up.
+    fn prepare_to_wait(&self) -> Wait {
+        if !self.is_bell_read.replace(true) {
+            let bell: Rc<dyn Owner> = Rc::new(Bell(Weak::clone(&self.this)));
+            let read = Prepared::read_event(&*self.remote);
+            let started =
+                self.driver.borrow_mut().start(RingId::Main, read, Some(bell), 0, Attendance::Detached);
+            started.expect("the driver is open while the shard runs");
+        }
+        let until = self.timers.borrow().next_event();
+        self.remote.fall_asleep();
+        self.driver.borrow_mut().signal_events(true);
+        // What was published before that is seen here; what comes later rings the bell.
+        if self.remote.has_woken() || self.driver.borrow().has_urgent_events() {
+            self.remote.awake();
+            self.driver.borrow_mut().signal_events(false);
+            return Wait::No;
+        }
+        Counters::count(&self.counters.parks, 1);
+        Wait::AtMost(until.map(|until| Duration::from_nanos(until.saturating_sub(self.now_ns()))))
+    }
+
+    /// Tells owners and wakes futures, outside of any borrow.
+    pub(crate) fn give(notices: &mut Vec<Notice>) {
+        for notice in notices.drain(..) {
+            match notice {
+                Notice::Wake(waker) => waker.wake(),
+                Notice::Tell(owner, completion) => owner.completed(completion),
+                Notice::Drop(owned) => drop(owned),
+            }
+        }
+    }
+
+    fn fire_timers(&self) {
+        if self.timers.borrow().len() == 0 {
+            return;
+        }
+        let mut fired = self.fired.take();
+        self.timers.borrow_mut().fire(self.now_ns(), &mut fired);
+        Counters::count(&self.counters.timers_fired, fired.len() as u64);
+        fired.drain(..).flatten().for_each(Waker::wake);
+        self.fired.replace(fired);
+    }
+
+    /// While a queue waits that is to run soon, a timer on the latency ring asks the others to yield.
+    fn set_preempt_timer(&self, queue: u32) {
+        let Some(period) = self.queues.most_urgent(queue) else { return };
+        if !self.driver.borrow().has_latency_ring() || self.is_preempt_timer_set.replace(true) {
+            return;
+        }
+        let owner: Rc<dyn Owner> = Rc::new(PreemptTimer(Weak::clone(&self.this)));
+        let timer = Prepared::timeout(period);
+        let mut driver = self.driver.borrow_mut();
+        let started = driver.start(RingId::Latency, timer, Some(owner), 0, Attendance::Detached);
+        started.expect("the driver is open while the shard runs");
+        let mut notices = self.notices.take();
+        // The timer runs from when the kernel knows of it.
+        let turned = driver.turn(Wait::No, &mut notices);
+        drop(driver);
+        self.is_preempted.set(!notices.is_empty());
+        Self::give(&mut notices);
+        self.notices.replace(notices);
+        turned.expect("the ring takes what it is given");
+    }
+
+    /// Whether the running task should yield: an event on the latency ring, or its time is over. Two loads from
+    /// memory that is shared with the kernel, and no system call.
+    pub(crate) fn needs_preempt(&self) -> bool {
+        self.is_preempted.get() || self.driver.try_borrow().is_ok_and(|driver| driver.has_urgent_events())
+    }
+
+    /// The ring on which the running task's operations go.
+    pub(crate) fn ring_now(&self) -> RingId {
+        match self.queues.latency(self.queue_now.get()) {
+            Some(_) => RingId::Latency,
+            None => RingId::Main,
+        }
+    }
+
+    /// The queue of the running task.
+    pub(crate) fn queue_now(&self) -> u32 {
+        self.queue_now.get()
+    }
+
+    pub(crate) fn spawn<F>(&self, name: &str, queue: u32, future: F) -> JoinRef<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let (task, join) = new_task(future, name, queue, &self.remote);
+        if self.is_closed.get() {
+            task.end(JoinError::Cancelled);
+            return join;
+        }
+        Counters::count(&self.counters.spawned, 1);
+        let key = self.tasks.borrow_mut().insert(task.clone());
+        task.set_key(key);
+        self.queues.push(task);
+        join
+    }
+
+    /// Time since the shard's start.
+    pub(crate) fn now(&self) -> Duration {
+        monotonic().saturating_sub(self.start)
+    }
+
+    pub(crate) fn now_ns(&self) -> u64 {
+        u64::try_from(self.now().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Stops intake, drops all tasks, cancels and drains all operations, and frees what they owned; see
+    /// [`Driver::drain`]. Once; later calls do nothing.
+    pub(crate) fn shut_down(&self, patience: Duration) -> Result<(), ShutdownError> {
+        assert!(!self.is_turning.get(), "a runtime is not shut down from one of its own tasks");
+        if self.is_closed.replace(true) {
+            return Ok(());
+        }
+        let _current = CurrentGuard::new(&self.remote, &self.queues);
+        loop {
+            // One by one and outside of any borrow: what a future drops may end, wake and cancel others.
+            let next = self.tasks.borrow().iter().next().map(|(key, _)| key);
+            let Some(key) = next else { break };
+            let task = self.tasks.borrow_mut().remove(key);
+            if let Some(task) = task {
+                task.end(JoinError::Cancelled);
+            }
+        }
+        drop(self.queues.take_all());
+        self.remote.close();
+        let mut notices = Vec::new();
+        let drained = self.driver.borrow_mut().drain(patience, &mut notices);
+        Self::give(&mut notices);
+        drop(self.queues.take_all());
+        self.pool.close();
+        drained.map_err(|operations| ShutdownError::StillInFlight { operations, waited: patience })
+    }
+}
+
+/// The counter that other threads raise, as an operation under way.
+struct Bell(Weak<Core>);
+
+impl Owner for Bell {
+    fn completed(self: Rc<Self>, _: Completion) {
+        if let Some(core) = self.0.upgrade() {
+            core.is_bell_read.set(false);
+        }
+    }
+}
+
+/// The timer that asks a running task to yield.
+struct PreemptTimer(Weak<Core>);
+
+impl Owner for PreemptTimer {
+    fn completed(self: Rc<Self>, _: Completion) {
+        if let Some(core) = self.0.upgrade() {
+            core.is_preempt_timer_set.set(false);
+            core.is_preempted.set(true);
+        }
+    }
+}
+
+/// Notes that the loop was left, however.
+struct Running<'a>(&'a Core);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.is_turning.set(false);
+    }
+}
+
+/// Ends a task that is in no list.
+struct EndOnDrop(TaskRef);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.end(JoinError::Cancelled);
+    }
+}
+
+/// So many polls, and the loop looks around.
+const POLLS_MAX: u32 = 64;

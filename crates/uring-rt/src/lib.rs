@@ -1,0 +1,45 @@
+#![doc = include_str!("../README.md")]
+#![cfg(target_os = "linux")]
+#![deny(unsafe_code)]
+
+mod blocking;
+mod channel;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod clock;
+mod core;
+mod error;
+mod info;
+mod net;
+mod op;
+mod providers;
+mod queues;
+mod random;
+mod refusal;
+mod runtime;
+mod shards;
+mod slots;
+mod stats;
+mod storage;
+#[expect(unsafe_code, reason = "memory shared with a kernel, and tasks in one allocation")]
+mod sys;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod time;
+mod waiters;
+mod wheel;
+
+pub use channel::{ShardReceiver, ShardSender, shard_channel};
+pub use error::{ShutdownError, StartError};
+pub use info::{Choice, Driver, Feature, RuntimeInfo};
+pub use net::{UringListener, UringNetwork, UringSocket, UringStream};
+pub use providers::UringProviders;
+pub use queues::QueueStats;
+pub use random::UringRandom;
+pub use runtime::{DriverChoice, Runtime, RuntimeBuilder};
+pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
+pub use stats::{ShardStats, StatsReader, TaskInfo};
+pub use storage::{UringFile, UringLock, UringStorage};
+pub use tasks::{Latency, Shares, TaskGroup, TaskQueue, UringJoinHandle, UringTasks};
+pub use time::UringTime;

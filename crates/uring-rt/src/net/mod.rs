@@ -1,0 +1,105 @@
+//! The network: accepts and receives belong to the socket, not to the future that waits for them, so that giving one
+//! up loses nothing.
+
+mod listener;
+mod stream;
+mod udp;
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use samestep_provider_traits::NetworkProvider;
+
+pub use listener::UringListener;
+pub use stream::UringStream;
+pub use udp::UringSocket;
+
+use crate::core::Core;
+
+/// The network of this machine.
+#[derive(Clone)]
+pub struct UringNetwork(pub(crate) Rc<Core>);
+
+impl NetworkProvider for UringNetwork {
+    type TcpStream = UringStream;
+    type TcpListener = UringListener;
+    type UdpSocket = UringSocket;
+
+    fn bind(&self, address: SocketAddr) -> impl Future<Output = io::Result<UringListener>> + use<> {
+        let core = Rc::clone(&self.0);
+        async move { UringListener::bind(core, address) }
+    }
+
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<UringStream>> + use<> {
+        let core = Rc::clone(&self.0);
+        async move { UringStream::connect(core, address).await }
+    }
+
+    fn bind_udp(&self, address: SocketAddr) -> impl Future<Output = io::Result<UringSocket>> + use<> {
+        let core = Rc::clone(&self.0);
+        async move { UringSocket::bind(core, address) }
+    }
+
+    /// As the trait says, by the system's resolver, on a thread of its own.
+    fn lookup(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + use<> {
+        let core = Rc::clone(&self.0);
+        let host = host.to_owned();
+        async move {
+            if let Ok(address) = host.parse::<IpAddr>() {
+                return Ok(vec![SocketAddr::new(address, port)]);
+            }
+            let is_name = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic());
+            if !is_name {
+                let message = format!("{host:?} is no host name");
+                return Err(io::Error::new(ErrorKind::InvalidInput, message));
+            }
+            let found =
+                core.pool.run(move || Ok((host.as_str(), port).to_socket_addrs()?.collect::<Vec<_>>()));
+            match found.await? {
+                Ok(found) if found.is_empty() => Err(ErrorKind::NotFound.into()),
+                found => found,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for UringNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UringNetwork").finish_non_exhaustive()
+    }
+}
+
+/// A blocking socket: a ring waits where a plain call would.
+fn socket(address: SocketAddr, kind: SocketType) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    Ok(rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?)
+}
+
+fn local_addr(fd: &OwnedFd) -> io::Result<SocketAddr> {
+    address_of(rustix::net::getsockname(fd)?)
+}
+
+fn peer_addr(fd: &OwnedFd) -> io::Result<SocketAddr> {
+    address_of(rustix::net::getpeername(fd)?.ok_or(ErrorKind::NotConnected)?)
+}
+
+fn address_of(address: rustix::net::SocketAddrAny) -> io::Result<SocketAddr> {
+    SocketAddr::try_from(address)
+        .map_err(|_| io::Error::new(ErrorKind::Unsupported, "an address of another family"))
+}
+
+/// Has closing the socket reset the connection, and drop what was not sent.
+fn reset_on_close(fd: &OwnedFd) {
+    // A connection that is gone already has nothing to reset.
+    let _ = sockopt::set_socket_linger(fd, Some(std::time::Duration::ZERO));
+}
+
+/// What calls get on a handle that was closed.
+fn closed() -> io::Error {
+    io::Error::new(ErrorKind::NotConnected, "the socket was closed by a handle to it")
+}

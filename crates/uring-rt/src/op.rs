@@ -1,0 +1,96 @@
+//! Operations as futures.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::core::Core;
+use crate::slots::Key;
+use crate::sys::{Attendance, Closed, OnDrop, Outcome, Owner, Prepared, RingId, Tag};
+
+/// An operation under way. Ends with its outcome.
+///
+/// Holds a key and nothing that the kernel may touch: dropped early, it leaves everything to the driver and to the
+/// operation's owner.
+pub(crate) struct Op {
+    core: Rc<Core>,
+    state: State,
+    on_drop: OnDrop,
+}
+
+enum State {
+    UnderWay(Key),
+    /// It was not started.
+    Refused(Option<Outcome>),
+    Over,
+}
+
+impl Op {
+    /// Starts an operation on `ring`. `owner` is told of its end, under `tag`, and is given the outcome if this is
+    /// dropped before.
+    pub(crate) fn start(
+        core: &Rc<Core>,
+        ring: RingId,
+        prepared: Prepared,
+        owner: Option<Rc<dyn Owner>>,
+        tag: Tag,
+        on_drop: OnDrop,
+    ) -> Self {
+        let started = core.driver.borrow_mut().start(ring, prepared, owner, tag, Attendance::Awaited);
+        let state = match started {
+            Ok(key) => State::UnderWay(key),
+            Err(Closed(outcome)) => State::Refused(Some(outcome)),
+        };
+        Self { core: Rc::clone(core), state, on_drop }
+    }
+
+    /// Starts an operation, and one behind it that begins when the first succeeded in full and is `owner`'s alone.
+    /// This is the first; the second is not started either if that was refused.
+    pub(crate) fn start_linked(
+        core: &Rc<Core>,
+        first: Prepared,
+        second: Prepared,
+        owner: &Rc<dyn Owner>,
+        tags: (Tag, Tag),
+    ) -> Self {
+        let started = core.driver.borrow_mut().start_linked(first, second, owner, tags);
+        let state = match started {
+            Ok(key) => State::UnderWay(key),
+            Err(Closed(outcome)) => State::Refused(Some(outcome)),
+        };
+        Self { core: Rc::clone(core), state, on_drop: OnDrop::Leave }
+    }
+
+    /// Whether it was started.
+    pub(crate) fn is_started(&self) -> bool {
+        !matches!(self.state, State::Refused(_))
+    }
+}
+
+impl Future for Op {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let outcome = match &mut self.state {
+            State::UnderWay(key) => {
+                let key = *key;
+                std::task::ready!(self.core.driver.borrow_mut().poll(key, cx))
+            }
+            State::Refused(outcome) => outcome.take().expect("polled after it was over"),
+            State::Over => panic!("polled after it was over"),
+        };
+        self.state = State::Over;
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for Op {
+    fn drop(&mut self) {
+        let State::UnderWay(key) = self.state else { return };
+        let notice = self.core.driver.borrow_mut().abandon(key, self.on_drop);
+        if let Some(notice) = notice {
+            Core::give(&mut vec![notice]);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Task queues: who runs next, by shares.
+//!
+//! A tree of groups with queues as leaves. Each node has a virtual time, which grows by the time it ran divided by
+//! its shares; of the siblings that have something to run, the one with the least goes next, and so down the tree.
+//! As in Linux's CFS and in Seastar, a node that had nothing to run does not save up: it comes back where its siblings
+//! are.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::sys::TaskRef;
+
+/// The queues of one shard.
+#[derive(Debug)]
+pub(crate) struct RunQueues(RefCell<Tree>);
+
+#[derive(Debug)]
+struct Tree {
+    nodes: Vec<Node>,
+    /// Tasks in all queues.
+    ready: usize,
+}
+
+#[derive(Debug)]
+struct Node {
+    name: String,
+    parent: Option<u32>,
+    children: Vec<u32>,
+    shares: u32,
+    latency: Option<Duration>,
+    virtual_ns: u64,
+    /// Of a group: where its children are, as far as the last one to run tells. Never goes back.
+    floor_ns: u64,
+    /// Tasks that are ready here and below.
+    ready_below: usize,
+    ready: VecDeque<TaskRef>,
+    run_ns: u64,
+    polls: u64,
+}
+
+/// What a queue has done so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// The name it was made with.
+    pub name: String,
+    /// Its shares now.
+    pub shares: u32,
+    /// Nanoseconds that its tasks ran while others were ready, too; alone a queue is not measured.
+    pub run_ns: u64,
+    /// Polls of its tasks.
+    pub polls: u64,
+    /// Tasks that are ready now.
+    pub ready: usize,
+}
+
+impl RunQueues {
+    /// The root group, and below it one queue, [`DEFAULT_QUEUE`].
+    pub(crate) fn new() -> Self {
+        let queues = Self(RefCell::new(Tree { nodes: vec![Node::new("root", None, 1, None)], ready: 0 }));
+        let default = queues.add("default", ROOT_GROUP, DEFAULT_SHARES, None);
+        assert_eq!(default, DEFAULT_QUEUE);
+        queues
+    }
+
+    /// Adds a queue or group below a group.
+    pub(crate) fn add(&self, name: &str, parent: u32, shares: u32, latency: Option<Duration>) -> u32 {
+        let mut tree = self.0.borrow_mut();
+        let index = u32::try_from(tree.nodes.len()).expect("fewer than 2^32 queues");
+        tree.nodes.push(Node::new(name, Some(parent), shares.max(1), latency));
+        tree.nodes[parent as usize].children.push(index);
+        index
+    }
+
+    /// Changes the shares of a queue or group.
+    pub(crate) fn set_shares(&self, queue: u32, shares: u32) {
+        self.0.borrow_mut().nodes[queue as usize].shares = shares.max(1);
+    }
+
+    /// Puts a task at the end of its queue.
+    pub(crate) fn push(&self, task: TaskRef) {
+        let tree = &mut *self.0.borrow_mut();
+        let mut index = task.queue();
+        tree.nodes[index as usize].ready.push_back(task);
+        tree.ready += 1;
+        loop {
+            let node = &mut tree.nodes[index as usize];
+            node.ready_below += 1;
+            let Some(parent) = node.parent else { return };
+            if node.ready_below == 1 {
+                let floor_ns = tree.nodes[parent as usize].floor_ns;
+                let node = &mut tree.nodes[index as usize];
+                node.virtual_ns = node.virtual_ns.max(floor_ns);
+            }
+            index = parent;
+        }
+    }
+
+    /// The queue whose turn it is, if any has a task.
+    pub(crate) fn next_queue(&self) -> Option<u32> {
+        let tree = self.0.borrow();
+        let mut index = ROOT_GROUP;
+        if tree.ready == 0 {
+            return None;
+        }
+        while tree.nodes[index as usize].ready.is_empty() {
+            index = tree.furthest_behind(index)?;
+        }
+        Some(index)
+    }
+
+    /// Takes the first task of a queue.
+    pub(crate) fn pop(&self, queue: u32) -> Option<TaskRef> {
+        let tree = &mut *self.0.borrow_mut();
+        let node = &mut tree.nodes[queue as usize];
+        let task = node.ready.pop_front()?;
+        node.polls += 1;
+        tree.ready -= 1;
+        let mut index = Some(queue);
+        while let Some(at) = index {
+            let node = &mut tree.nodes[at as usize];
+            node.ready_below -= 1;
+            index = node.parent;
+        }
+        Some(task)
+    }
+
+    /// Notes that tasks of a queue ran for so long.
+    pub(crate) fn charge(&self, queue: u32, run_ns: u64) {
+        let tree = &mut *self.0.borrow_mut();
+        tree.nodes[queue as usize].run_ns += run_ns;
+        let mut index = Some(queue);
+        while let Some(at) = index {
+            let node = &mut tree.nodes[at as usize];
+            // A node that never ran for a measurable time must still not go on for ever.
+            let before = node.virtual_ns;
+            let virtual_ns = run_ns.max(1).saturating_mul(VIRTUAL_SCALE) / u64::from(node.shares);
+            node.virtual_ns = before.saturating_add(virtual_ns);
+            index = node.parent;
+            if let Some(parent) = index {
+                let floor_ns = &mut tree.nodes[parent as usize].floor_ns;
+                *floor_ns = before.max(*floor_ns);
+            }
+        }
+    }
+
+    /// Whether no task is ready.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.borrow().ready == 0
+    }
+
+    /// Whether tasks are ready in other queues than this.
+    pub(crate) fn has_others(&self, queue: u32) -> bool {
+        let tree = self.0.borrow();
+        tree.ready > tree.nodes[queue as usize].ready.len()
+    }
+
+    /// Within what time a queue is to get a turn, if it says.
+    pub(crate) fn latency(&self, queue: u32) -> Option<Duration> {
+        self.0.borrow().nodes[queue as usize].latency
+    }
+
+    /// The least such time of the queues that have something to run, but this one.
+    pub(crate) fn most_urgent(&self, but: u32) -> Option<Duration> {
+        let tree = self.0.borrow();
+        let others = (0..).zip(&tree.nodes).filter(|(index, node)| *index != but && !node.ready.is_empty());
+        others.filter_map(|(_, node)| node.latency).min()
+    }
+
+    /// The name of a queue.
+    pub(crate) fn name(&self, queue: u32) -> String {
+        self.0.borrow().nodes[queue as usize].name.clone()
+    }
+
+    /// What each queue has done and has, in the order of their making.
+    pub(crate) fn stats(&self) -> Vec<QueueStats> {
+        let tree = self.0.borrow();
+        let queues = tree.nodes.iter().filter(|node| node.children.is_empty() && node.parent.is_some());
+        queues
+            .map(|node| QueueStats {
+                name: node.name.clone(),
+                shares: node.shares,
+                run_ns: node.run_ns,
+                polls: node.polls,
+                ready: node.ready.len(),
+            })
+            .collect()
+    }
+
+    /// Takes all tasks out.
+    pub(crate) fn take_all(&self) -> Vec<TaskRef> {
+        let mut all = Vec::new();
+        while let Some(queue) = self.next_queue() {
+            all.extend(self.pop(queue));
+        }
+        all
+    }
+}
+
+impl Tree {
+    /// Of the children of a group that have something to run, the one that is furthest behind.
+    fn furthest_behind(&self, group: u32) -> Option<u32> {
+        let children = self.nodes[group as usize].children.iter().copied();
+        let runnable = children.filter(|child| self.nodes[*child as usize].ready_below > 0);
+        runnable.min_by_key(|child| self.nodes[*child as usize].virtual_ns)
+    }
+}
+
+impl Node {
+    fn new(name: &str, parent: Option<u32>, shares: u32, latency: Option<Duration>) -> Self {
+        Self {
+            name: name.to_owned(),
+            parent,
+            children: Vec::new(),
+            shares,
+            latency,
+            virtual_ns: 0,
+            floor_ns: 0,
+            ready_below: 0,
+            ready: VecDeque::new(),
+            run_ns: 0,
+            polls: 0,
+        }
+    }
+}
+
+pub(crate) const ROOT_GROUP: u32 = 0;
+/// Where tasks go that were spawned without saying where.
+pub(crate) const DEFAULT_QUEUE: u32 = 1;
+/// Shares of the default queue, and of a queue of ordinary weight.
+pub(crate) const DEFAULT_SHARES: u32 = 1000;
+const VIRTUAL_SCALE: u64 = 1024;

@@ -1,0 +1,228 @@
+//! A runtime: one shard, on the thread that made it.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::Core;
+use crate::error::{ShutdownError, StartError};
+use crate::info::{self, Choice, Feature, RuntimeInfo};
+use crate::providers::UringProviders;
+use crate::refusal;
+use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
+
+/// One shard: an executor with its rings, on the thread that made it.
+///
+/// When it is dropped, by unwinding too, it drains: it takes nothing new, drops all tasks, cancels all operations,
+/// waits for the last completion of each, and only then frees what the kernel might have written to. If some do not
+/// end it leaks that and says so on stderr; [`Self::shutdown`] says so in a typed error.
+pub struct Runtime {
+    core: Rc<Core>,
+    patience: Duration,
+}
+
+/// How a runtime is to be. Made by [`Runtime::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing by itself"]
+pub struct RuntimeBuilder {
+    driver: DriverChoice,
+    ring_entries: u32,
+    receive_buffers: u16,
+    receive_buffer_bytes: usize,
+    has_latency_ring: bool,
+    zero_copy_bytes: Option<usize>,
+    shutdown_patience: Duration,
+}
+
+/// Which driver a runtime is to use. Complete by definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriverChoice {
+    /// The kernel's io_uring, or an error that says why it cannot be had.
+    #[default]
+    Ring,
+    /// Threads, where io_uring cannot be had; [`RuntimeInfo::driver`] tells.
+    RingOrThreads,
+    /// Threads.
+    Threads,
+}
+
+impl Runtime {
+    /// A runtime on io_uring with the defaults of [`RuntimeBuilder`].
+    ///
+    /// # Errors
+    ///
+    /// Why io_uring cannot be had, and what can be done about it.
+    pub fn new() -> Result<Self, StartError> {
+        Self::builder().build()
+    }
+
+    /// A runtime with other than the defaults.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder {
+            driver: DriverChoice::default(),
+            ring_entries: 256,
+            receive_buffers: 256,
+            receive_buffer_bytes: 16 * 1024,
+            has_latency_ring: true,
+            zero_copy_bytes: None,
+            shutdown_patience: Duration::from_secs(30),
+        }
+    }
+
+    /// Runs `program`, and all tasks meanwhile, until it is over.
+    ///
+    /// # Panics
+    ///
+    /// If it is called from within itself.
+    pub fn block_on<F: Future>(&self, program: F) -> F::Output {
+        self.core.block_on(program)
+    }
+
+    /// The bundle for programs written against the provider traits: files below `root`, random numbers from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// If `root` is no folder that can be opened.
+    pub fn providers(&self, root: impl AsRef<Path>, seed: u64) -> io::Result<UringProviders> {
+        UringProviders::new(&self.core, root.as_ref(), seed)
+    }
+
+    /// What the runtime runs on, and why.
+    pub fn info(&self) -> &RuntimeInfo {
+        &self.core.info
+    }
+
+    /// A runtime on mock rings.
+    #[cfg(test)]
+    pub(crate) fn on_rings(main: Box<dyn Ring>, latency: Option<Box<dyn Ring>>, patience: Duration) -> Self {
+        let with_arena = |ring| (ring, Arena::new(64, 4));
+        let driver = Driver::new(with_arena(main), latency.map(with_arena)).unwrap();
+        let info = RuntimeInfo { driver: info::Driver::Ring, kernel: String::new(), choices: Vec::new() };
+        Self { core: Core::new(driver, Arc::new(Remote::new().unwrap()), info, Some(2000)), patience }
+    }
+
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    /// Ends the runtime as dropping it does, and tells how that went.
+    ///
+    /// # Errors
+    ///
+    /// [`ShutdownError::StillInFlight`] if operations did not end in time.
+    pub fn shutdown(self) -> Result<(), ShutdownError> {
+        self.core.shut_down(self.patience)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Err(error) = self.core.shut_down(self.patience) {
+            eprintln!("samestep-uring-rt: {error}");
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("info", &self.core.info).finish_non_exhaustive()
+    }
+}
+
+impl RuntimeBuilder {
+    /// Which driver; io_uring or nothing by default.
+    pub fn driver(self, driver: DriverChoice) -> Self {
+        Self { driver, ..self }
+    }
+
+    /// Submissions that a ring takes at once, 256 by default; rounded up to a power of two, at most 32,768. It keeps
+    /// four times as many completions; what is beyond waits in the runtime.
+    pub fn ring_entries(self, entries: u32) -> Self {
+        Self { ring_entries: entries.clamp(2, 32_768), ..self }
+    }
+
+    /// Buffers from which receives pick, of `bytes` each, 256 of 16 KiB by default, for each ring. A connection
+    /// uses one while it has bytes that nobody has read. At least 1 of 1 byte, at most 32,768; rounded down
+    /// to a power of two.
+    pub fn receive_buffers(self, count: u16, bytes: usize) -> Self {
+        let count = 1 << count.clamp(1, 32_768).ilog2();
+        Self { receive_buffers: count, receive_buffer_bytes: bytes.max(1), ..self }
+    }
+
+    /// Whether operations of queues whose latency matters go to a ring of their own, whose events ask a running task
+    /// to yield. So by default.
+    pub fn latency_ring(self, is_wanted: bool) -> Self {
+        Self { has_latency_ring: is_wanted, ..self }
+    }
+
+    /// Sends at least so many bytes without copying them into the kernel, which then keeps the buffer until the peer
+    /// has them. Never by default: below some tens of KiB it costs more than it saves, and over loopback always.
+    pub fn zero_copy_sends(self, from_bytes: Option<usize>) -> Self {
+        Self { zero_copy_bytes: from_bytes, ..self }
+    }
+
+    /// How long shutting down waits without anything moving, about, before it leaks; 30 s by default.
+    pub fn shutdown_patience(self, patience: Duration) -> Self {
+        Self { shutdown_patience: patience, ..self }
+    }
+
+    /// Makes the runtime, for this thread.
+    ///
+    /// # Errors
+    ///
+    /// Why the driver cannot be had, and what can be done about it.
+    pub fn build(self) -> Result<Runtime, StartError> {
+        let refused = |what| move |source| StartError::Refused { what, source };
+        let remote = Arc::new(Remote::new().map_err(refused("make an event counter"))?);
+        let (driver, info) = match self.driver {
+            DriverChoice::Ring => self.ring_driver(&remote)?,
+            DriverChoice::Threads => self.threads_driver()?,
+            DriverChoice::RingOrThreads => match self.ring_driver(&remote) {
+                Ok(driver) => driver,
+                Err(_) => self.threads_driver()?,
+            },
+        };
+        Ok(Runtime {
+            core: Core::new(driver, remote, info, self.zero_copy_bytes),
+            patience: self.shutdown_patience,
+        })
+    }
+
+    fn ring_driver(&self, remote: &Remote) -> Result<(Driver, RuntimeInfo), StartError> {
+        let mut choices = Vec::new();
+        let main = KernelRing::new(self.ring_entries, &mut choices).map_err(refusal::explain)?;
+        refusal::check_operations(main.missing())?;
+        let latency = if self.has_latency_ring {
+            // The same choices again, told once.
+            let mut ring = KernelRing::new(self.ring_entries, &mut Vec::new()).map_err(refusal::explain)?;
+            ring.register_event(remote).map_err(refusal::explain)?;
+            choices.push(Choice::used(Feature::LatencyRing, "its events ask running tasks to yield"));
+            Some(ring)
+        } else {
+            choices.push(Choice::unused(Feature::LatencyRing, "the builder was asked for none"));
+            None
+        };
+        let with_arena = |ring: KernelRing| (Box::new(ring) as Box<dyn Ring>, self.arena());
+        let driver = Driver::new(with_arena(main), latency.map(with_arena)).map_err(refusal::explain)?;
+        choices.push(Choice::used(Feature::BufferRing, "receives pick buffers when bytes are there"));
+        Ok((driver, RuntimeInfo { driver: info::Driver::Ring, kernel: refusal::release(), choices }))
+    }
+
+    fn threads_driver(&self) -> Result<(Driver, RuntimeInfo), StartError> {
+        let refused = |source| StartError::Refused { what: "make an epoll instance", source };
+        let ring = ThreadsRing::new().map_err(refused)?;
+        let driver = Driver::new((Box::new(ring), self.arena()), None).map_err(refused)?;
+        Ok((
+            driver,
+            RuntimeInfo { driver: info::Driver::Threads, kernel: refusal::release(), choices: Vec::new() },
+        ))
+    }
+
+    fn arena(&self) -> Arena {
+        Arena::new(self.receive_buffer_bytes, self.receive_buffers)
+    }
+}

@@ -1,0 +1,470 @@
+//! Open files.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::CString;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use samestep_provider_traits::{
+    Access, Alignment, BufResult, File, FileKind, IoBuf, IoBufMut, Metadata, OpenOptions,
+};
+
+use super::closing::Closing;
+use super::writes::{Set, Writes};
+use super::{metadata_of, no_direct_io};
+use crate::core::Core;
+use crate::op::Op;
+use crate::sys::{Attendance, Completion, OnDrop, Owner, Prepared, RingId, Stat, Tag};
+use crate::waiters::Waiters;
+
+/// An open file.
+///
+/// Reads and writes go to the kernel with the caller's buffer, without a copy. Syncs that are asked for while one is
+/// under way share the next one. A sync that failed makes all later ones of this open file fail.
+#[derive(Clone)]
+pub struct UringFile {
+    state: Rc<State>,
+}
+
+struct State {
+    core: Rc<Core>,
+    /// `None` once a handle closed it.
+    fd: RefCell<Option<Arc<OwnedFd>>>,
+    options: OpenOptions,
+    alignment: Cell<Alignment>,
+    writes: Writes,
+    /// Operations under way, of any kind.
+    under_way: Cell<u32>,
+    syncs: Syncs,
+    /// Told when something changes of the two above.
+    waiters: Waiters,
+}
+
+/// One sync at a time is under way: of several the kernel tells a failure to one, and to the others that all went
+/// well.
+#[derive(Default)]
+struct Syncs {
+    /// How many were begun.
+    begun: Cell<u64>,
+    is_under_way: Cell<bool>,
+    /// The last that ended well, and the last of those that synced all metadata, too.
+    data_done: Cell<u64>,
+    all_done: Cell<u64>,
+    failure: RefCell<Option<(ErrorKind, String)>>,
+}
+
+/// What a sync makes durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// Bytes, and the length needed to read them.
+    Data,
+    /// All metadata, too.
+    All,
+}
+
+impl UringFile {
+    pub(super) async fn new(core: Rc<Core>, fd: Arc<OwnedFd>, options: OpenOptions) -> io::Result<Self> {
+        let state = Rc::new(State {
+            core,
+            fd: RefCell::new(Some(fd)),
+            options,
+            alignment: Cell::new(Alignment::NONE),
+            writes: Writes::default(),
+            under_way: Cell::default(),
+            syncs: Syncs::default(),
+            waiters: Waiters::default(),
+        });
+        let stat = state.stat().await?;
+        if metadata_of(&stat).kind == FileKind::Directory {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        if !options.is_direct() {
+            return Ok(Self { state });
+        }
+        let alignment = match stat.direct_alignment() {
+            Some((memory, offset)) => {
+                Alignment { memory_bytes: memory as usize, offset_bytes: u64::from(offset) }
+            }
+            None if stat.tells_direct() => return Err(no_direct_io()),
+            // A page, which all disks in use keep.
+            None => Alignment { memory_bytes: PAGE_BYTES, offset_bytes: PAGE_BYTES as u64 },
+        };
+        state.alignment.set(alignment);
+        Ok(Self { state })
+    }
+
+    /// Syncs, or shares a sync that begins after this.
+    async fn sync(self, extent: Extent) -> io::Result<()> {
+        let state = &self.state;
+        state.writes.settle().await;
+        state.writes.take_error()?;
+        state.synced(extent, state.syncs.begun.get()).await
+    }
+}
+
+impl State {
+    fn fd(&self) -> io::Result<Arc<OwnedFd>> {
+        let message = "the file was closed by a handle to it";
+        self.fd.borrow().clone().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, message))
+    }
+
+    fn writable_fd(&self) -> io::Result<Arc<OwnedFd>> {
+        if self.options.access() == Access::Read {
+            let message = "the file was opened for reading only";
+            return Err(io::Error::new(ErrorKind::PermissionDenied, message));
+        }
+        self.fd()
+    }
+
+    /// Checks what a direct file demands of a read or write.
+    fn check_alignment(&self, buf: &impl IoBuf, len: usize, offset: u64) -> io::Result<()> {
+        let Alignment { memory_bytes, offset_bytes } = self.alignment.get();
+        let is_kept = buf.stable_ptr().addr().is_multiple_of(memory_bytes)
+            && offset.is_multiple_of(offset_bytes)
+            && (len as u64).is_multiple_of(offset_bytes);
+        if is_kept {
+            return Ok(());
+        }
+        let message = format!("{len} bytes at {offset} do not keep {:?}", self.alignment.get());
+        Err(io::Error::new(ErrorKind::InvalidInput, message))
+    }
+
+    /// What the file is now.
+    async fn stat(self: &Rc<Self>) -> io::Result<Box<Stat>> {
+        let prepared = Prepared::statx(&self.fd()?, CString::default());
+        let (result, (stat, _)) = self.start(prepared, TAG_OTHER).await.take::<(Box<Stat>, CString)>();
+        result.map(|_| stat)
+    }
+
+    fn begin(&self) {
+        self.under_way.set(self.under_way.get() + 1);
+    }
+
+    fn end(&self) {
+        self.under_way.set(self.under_way.get() - 1);
+        if self.under_way.get() == 0 {
+            self.waiters.notify();
+        }
+    }
+
+    /// Waits for a sync that was begun after the one with this number, and begins it if nobody does.
+    async fn synced(self: &Rc<Self>, extent: Extent, after: u64) -> io::Result<()> {
+        self.waiters
+            .until(|| {
+                let syncs = &self.syncs;
+                if let Some(failure) = syncs.failure() {
+                    return Some(Err(failure));
+                }
+                let done = match extent {
+                    Extent::Data => syncs.data_done.get(),
+                    Extent::All => syncs.all_done.get(),
+                };
+                if done > after {
+                    return Some(Ok(()));
+                }
+                if syncs.is_under_way.get() {
+                    return None;
+                }
+                self.begin_sync(extent).err().map(Err)
+            })
+            .await
+    }
+
+    fn begin_sync(self: &Rc<Self>, extent: Extent) -> io::Result<()> {
+        let fd = self.fd()?;
+        let (prepared, tag) = match extent {
+            Extent::Data => (Prepared::fdatasync(&fd), TAG_SYNC_DATA),
+            Extent::All => (Prepared::fsync(&fd), TAG_SYNC_ALL),
+        };
+        let owner = Rc::clone(self) as Rc<dyn Owner>;
+        let mut driver = self.core.driver.borrow_mut();
+        let started = driver.start(RingId::Main, prepared, Some(owner), tag, Attendance::Detached);
+        started.map_err(|_| io::Error::other("the runtime was shut down"))?;
+        self.note_sync_begun();
+        Ok(())
+    }
+
+    fn note_sync_begun(&self) {
+        self.begin();
+        self.syncs.begun.set(self.syncs.begun.get() + 1);
+        self.syncs.is_under_way.set(true);
+    }
+
+    fn sync_ended(&self, result: i32, extent: Extent) {
+        let syncs = &self.syncs;
+        syncs.is_under_way.set(false);
+        match result {
+            0.. => {
+                syncs.data_done.set(syncs.begun.get());
+                if extent == Extent::All {
+                    syncs.all_done.set(syncs.begun.get());
+                }
+            }
+            // It did not begin: the write before it was short, or the runtime ends.
+            _ if result == -libc::ECANCELED => {}
+            _ => {
+                let error = io::Error::from_raw_os_error(-result);
+                syncs.failure.replace(Some((error.kind(), error.to_string())));
+            }
+        }
+        self.waiters.notify();
+    }
+}
+
+impl Syncs {
+    fn failure(&self) -> Option<io::Error> {
+        let failure = self.failure.borrow();
+        let (kind, message) = failure.as_ref()?;
+        let message =
+            format!("a sync of this open file failed, so it is not known what is durable: {message}");
+        Some(io::Error::new(*kind, message))
+    }
+}
+
+impl Owner for State {
+    fn completed(self: Rc<Self>, completion: Completion) {
+        let result = completion.result;
+        let is_write = [TAG_WRITE_EVEN, TAG_WRITE_ODD].contains(&completion.tag);
+        if is_write && completion.owned.is_some() && result < 0 {
+            self.writes.keep_error(exact(io::Error::from_raw_os_error(-result)));
+        }
+        if completion.was_told {
+            return;
+        }
+        match completion.tag {
+            TAG_OTHER => {}
+            TAG_WRITE_EVEN | TAG_WRITE_ODD => {
+                let is_even = completion.tag == TAG_WRITE_EVEN;
+                self.writes.end(if is_even { Set::Even } else { Set::Odd });
+            }
+            TAG_SYNC_DATA => self.sync_ended(result, Extent::Data),
+            TAG_SYNC_ALL => self.sync_ended(result, Extent::All),
+            _ => unreachable!("no operation of a file has another tag"),
+        }
+        self.end();
+    }
+}
+
+impl File for UringFile {
+    fn read_at<B: IoBufMut>(
+        &self,
+        buf: B,
+        offset: u64,
+    ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
+        let state = Rc::clone(&self.state);
+        async move {
+            let len = buf.bytes_total();
+            let fd = match state.check_alignment(&buf, len, offset).and_then(|()| state.fd()) {
+                Ok(fd) => fd,
+                Err(error) => return (Err(error), buf),
+            };
+            if len == 0 {
+                return (Ok(0), buf);
+            }
+            let prepared = Prepared::read(&fd, buf, offset);
+            let op = state.start(prepared, TAG_OTHER);
+            op.await.into_filled()
+        }
+    }
+
+    fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> impl Future<Output = BufResult<usize, B>> + use<B> {
+        let state = Rc::clone(&self.state);
+        async move {
+            let len = buf.bytes_init();
+            let fd = match state.check_alignment(&buf, len, offset).and_then(|()| state.writable_fd()) {
+                Ok(fd) => fd,
+                Err(error) => return (Err(error), buf),
+            };
+            if len == 0 {
+                return (Ok(0), buf);
+            }
+            let prepared = Prepared::write(&fd, buf, offset);
+            let (count, buf) = state.start_write(prepared).await.into_sent();
+            (count.map_err(exact), buf)
+        }
+    }
+
+    fn sync_data(&self) -> impl Future<Output = io::Result<()>> + use<> {
+        self.clone().sync(Extent::Data)
+    }
+
+    fn sync_all(&self) -> impl Future<Output = io::Result<()>> + use<> {
+        self.clone().sync(Extent::All)
+    }
+
+    fn allocate(&self, length: u64) -> impl Future<Output = io::Result<()>> + use<> {
+        let state = Rc::clone(&self.state);
+        async move {
+            let fd = state.writable_fd()?;
+            if length == 0 {
+                return Ok(());
+            }
+            let prepared = Prepared::fallocate(&fd, length);
+            state.start_write(prepared).await.result().map_err(exact).map(|_| ())
+        }
+    }
+
+    /// As the trait says, on a thread: the ring has no operation for it before Linux 6.9.
+    fn set_len(&self, length: u64) -> impl Future<Output = io::Result<()>> + use<> {
+        let state = Rc::clone(&self.state);
+        async move {
+            let fd = state.writable_fd()?;
+            let cut = state.core.pool.run(move || rustix::fs::ftruncate(&fd, length));
+            cut.await?.map_err(|errno| exact(errno.into()))
+        }
+    }
+
+    fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> + use<> {
+        let state = Rc::clone(&self.state);
+        async move { Ok(metadata_of(&*state.stat().await?)) }
+    }
+
+    /// As the trait says. Calls of other handles fail from then on with
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput).
+    async fn close(self) -> io::Result<()> {
+        let state = self.state;
+        let fd = state.fd.take();
+        state.waiters.until_true(|| state.under_way.get() == 0).await;
+        // Another thread may still use it to cut the file; whoever is last closes it.
+        let closed = match fd.and_then(Arc::into_inner) {
+            Some(fd) => Closing::start(&state.core, fd).ended().await,
+            None => Ok(()),
+        };
+        state.writes.take_error().and(closed)
+    }
+
+    fn alignment(&self) -> Alignment {
+        self.state.alignment.get()
+    }
+
+    fn is_direct(&self) -> bool {
+        self.state.options.is_direct()
+    }
+
+    /// As the trait says, with write and sync linked: one submission, if the write is not short.
+    fn write_all_and_sync<B: IoBuf>(
+        &self,
+        buf: B,
+        offset: u64,
+    ) -> impl Future<Output = BufResult<(), B>> + use<B> {
+        let file = self.clone();
+        async move {
+            let state = &file.state;
+            let len = buf.bytes_init();
+            let fd = match state.check_alignment(&buf, len, offset).and_then(|()| state.writable_fd()) {
+                Ok(fd) => fd,
+                Err(error) => return (Err(error), buf),
+            };
+            state.writes.settle().await;
+            let failure = state.writes.take_error().err().or_else(|| state.syncs.failure());
+            if let Some(error) = failure {
+                return (Err(error), buf);
+            }
+            if len == 0 || state.syncs.is_under_way.get() {
+                return file.write_all_then_sync(buf, offset).await;
+            }
+            let after = state.syncs.begun.get();
+            let (write, sync) = (Prepared::write(&fd, buf, offset), Prepared::fdatasync(&fd));
+            let op = state.start_linked(write, sync);
+            let (count, buf) = op.await.into_sent();
+            match count {
+                Ok(count) if count == len => (state.synced(Extent::Data, after).await, buf),
+                Ok(count) => {
+                    let rest: samestep_provider_traits::Slice<B> = buf.slice(count..len);
+                    let (outcome, rest) = file.write_all_then_sync(rest, offset + count as u64).await;
+                    (outcome, rest.into_inner())
+                }
+                Err(error) => (Err(exact(error)), buf),
+            }
+        }
+    }
+}
+
+impl UringFile {
+    async fn write_all_then_sync<B: IoBuf>(&self, buf: B, offset: u64) -> BufResult<(), B> {
+        match self.write_all_at(buf, offset).await {
+            (Ok(()), buf) => (self.sync_data().await, buf),
+            failed => failed,
+        }
+    }
+}
+
+impl State {
+    /// Starts an operation that is counted, if it is started at all.
+    fn start(self: &Rc<Self>, prepared: Prepared, tag: Tag) -> Op {
+        let owner = Rc::clone(self) as Rc<dyn Owner>;
+        let op = Op::start(&self.core, RingId::Main, prepared, Some(owner), tag, OnDrop::Leave);
+        if op.is_started() {
+            self.begin();
+        }
+        op
+    }
+
+    fn start_write(self: &Rc<Self>, prepared: Prepared) -> Op {
+        let set = self.writes.begin();
+        let op = self.start(prepared, write_tag(set));
+        if !op.is_started() {
+            self.writes.end(set);
+        }
+        op
+    }
+
+    fn start_linked(self: &Rc<Self>, write: Prepared, sync: Prepared) -> Op {
+        let set = self.writes.begin();
+        let owner = Rc::clone(self) as Rc<dyn Owner>;
+        let op = Op::start_linked(&self.core, write, sync, &owner, (write_tag(set), TAG_SYNC_DATA));
+        if op.is_started() {
+            self.begin();
+            self.note_sync_begun();
+        } else {
+            self.writes.end(set);
+        }
+        op
+    }
+}
+
+impl Drop for State {
+    /// Nobody uses the file any more. A descriptor that a thread still has is closed there.
+    fn drop(&mut self) {
+        if let Some(fd) = self.fd.take().and_then(Arc::into_inner) {
+            drop(Closing::start(&self.core, fd));
+        }
+    }
+}
+
+impl fmt::Debug for UringFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = &self.state;
+        f.debug_struct("UringFile")
+            .field("options", &state.options)
+            .field("alignment", &state.alignment.get())
+            .field("under_way", &state.under_way.get())
+            .finish_non_exhaustive()
+    }
+}
+
+const fn write_tag(set: Set) -> Tag {
+    match set {
+        Set::Even => TAG_WRITE_EVEN,
+        Set::Odd => TAG_WRITE_ODD,
+    }
+}
+
+/// The error with the kind that the traits name: to a program a full quota is a full disk.
+fn exact(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::QuotaExceeded => io::Error::new(ErrorKind::StorageFull, error),
+        _ => error,
+    }
+}
+
+const TAG_OTHER: Tag = 1;
+const TAG_WRITE_EVEN: Tag = 2;
+const TAG_WRITE_ODD: Tag = 3;
+const TAG_SYNC_DATA: Tag = 4;
+const TAG_SYNC_ALL: Tag = 5;
+const PAGE_BYTES: usize = 4096;

@@ -1,0 +1,361 @@
+//! The kernel's ring.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use io_uring::types::{self, BufRingEntry, CancelBuilder, Fd, FsyncFlags};
+use io_uring::{IoUring, opcode, squeue};
+
+use super::arena::Arena;
+use super::ring::{Cqe, Full, Ring, Wait};
+use super::sqe::{Op, Sqe};
+use crate::info::{Choice, Feature};
+
+/// A ring of the kernel, used by the thread that made it.
+pub(crate) struct KernelRing {
+    uring: IoUring,
+    /// Submissions since the last enter that took them.
+    pending: usize,
+    /// The ring's number in the thread's table, which saves looking its descriptor up at each enter.
+    registered: Option<u32>,
+    enter_flags: u32,
+    buffers: Option<BufferRing>,
+}
+
+impl KernelRing {
+    /// Makes a ring for `entries` submissions, and tells in `choices` how and why so.
+    ///
+    /// # Errors
+    ///
+    /// Those of `io_uring_setup`.
+    pub(crate) fn new(entries: u32, choices: &mut Vec<Choice>) -> io::Result<Self> {
+        let uring = match builder(entries).setup_no_sqarray().build(entries) {
+            Ok(uring) => {
+                choices.push(Choice::used(Feature::NoSubmissionArray, "saves a load at each submission"));
+                uring
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                choices.push(Choice::unused(Feature::NoSubmissionArray, "the kernel is older than 6.6"));
+                builder(entries).build(entries)?
+            }
+            Err(error) => return Err(error),
+        };
+        choices.push(Choice::used(Feature::DeferredTaskRun, "completions are made when they are asked for"));
+        let mut this = Self { uring, pending: 0, registered: None, enter_flags: 0, buffers: None };
+        this.registered = this.register().ok();
+        let registered = match this.registered {
+            Some(_) => Choice::used(Feature::RegisteredRing, "saves looking the descriptor up at each enter"),
+            None => Choice::unused(Feature::RegisteredRing, "the kernel has no room for it"),
+        };
+        choices.push(registered);
+        if this.uring.params().is_feature_no_iowait() {
+            this.enter_flags |= ENTER_NO_IOWAIT;
+            choices
+                .push(Choice::used(Feature::NoIoWait, "a parked shard does not count as waiting for a disk"));
+        } else {
+            choices.push(Choice::unused(Feature::NoIoWait, "the kernel is older than 6.15"));
+        }
+        Ok(this)
+    }
+
+    /// Has the ring tell `event` of its completions, when that is switched on.
+    pub(crate) fn register_event(&mut self, event: &impl AsRawFd) -> io::Result<()> {
+        self.uring.submitter().register_eventfd(event.as_raw_fd())?;
+        self.signal_events(false);
+        Ok(())
+    }
+
+    /// The opcodes of [`REQUIRED`] that the kernel does not know.
+    pub(crate) fn missing(&self) -> io::Result<Vec<&'static str>> {
+        let mut probe = io_uring::Probe::new();
+        self.uring.submitter().register_probe(&mut probe)?;
+        Ok(REQUIRED.iter().filter(|(code, _)| !probe.is_supported(*code)).map(|(_, name)| *name).collect())
+    }
+
+    fn register(&self) -> io::Result<u32> {
+        let fd = self.uring.as_raw_fd();
+        let mut update =
+            RingUpdate { offset: u32::MAX, reserved: 0, data: u64::try_from(fd).expect("a descriptor") };
+        let at = ptr::from_mut(&mut update);
+        // SAFETY: the call reads and writes one `struct io_uring_rsrc_update`, which `update` is.
+        let result = unsafe { libc::syscall(libc::SYS_io_uring_register, fd, REGISTER_RING_FDS, at, 1) };
+        if result == 1 { Ok(update.offset) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// `io_uring_enter`; gives how many submissions were taken.
+    fn call(
+        &self,
+        to_submit: u32,
+        min_complete: u32,
+        mut flags: u32,
+        argument: Option<&WaitArgument>,
+    ) -> io::Result<u32> {
+        flags |= self.enter_flags;
+        let fd = match self.registered {
+            Some(index) => {
+                flags |= ENTER_REGISTERED_RING;
+                index
+            }
+            None => u32::try_from(self.uring.as_raw_fd()).expect("a descriptor"),
+        };
+        let (at, size) = argument.map_or((ptr::null(), 0), |argument| {
+            flags |= ENTER_EXT_ARG;
+            (ptr::from_ref(argument), size_of::<WaitArgument>())
+        });
+        // SAFETY: the argument, if any, is a `struct io_uring_getevents_arg` that points at a timespec which lives
+        // until the call returns. What the submissions point at was promised to `push`.
+        let result =
+            unsafe { libc::syscall(libc::SYS_io_uring_enter, fd, to_submit, min_complete, flags, at, size) };
+        u32::try_from(result).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+impl Ring for KernelRing {
+    unsafe fn push(&mut self, sqe: Sqe) -> Result<(), Full> {
+        let entry = entry_of(&sqe);
+        // SAFETY: the caller's promise is what this asks for.
+        unsafe { self.uring.submission().push(&entry) }.map_err(|_| Full)?;
+        self.pending += 1;
+        Ok(())
+    }
+
+    fn room(&self) -> usize {
+        self.uring.params().sq_entries() as usize - self.pending
+    }
+
+    fn pending(&self) -> usize {
+        self.pending
+    }
+
+    fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        let to_submit = u32::try_from(self.pending).expect("rings are small");
+        let entered = match wait {
+            Wait::No => self.call(to_submit, 0, ENTER_GETEVENTS, None),
+            Wait::AtMost(None) => self.call(to_submit, 1, ENTER_GETEVENTS, None),
+            Wait::AtMost(Some(patience)) => {
+                let timespec = types::Timespec::from(patience.min(PATIENCE_MAX));
+                let argument = WaitArgument {
+                    sigmask: 0,
+                    sigmask_bytes: 0,
+                    min_wait_us: 0,
+                    timespec: ptr::from_ref(&timespec),
+                };
+                self.call(to_submit, 1, ENTER_GETEVENTS, Some(&argument))
+            }
+        };
+        self.pending = self.uring.submission().len();
+        entered.map(|_| ())
+    }
+
+    fn reap(&mut self, into: &mut Vec<Cqe>) {
+        into.extend(self.uring.completion().map(|entry| Cqe {
+            user_data: entry.user_data(),
+            result: entry.result(),
+            flags: entry.flags(),
+        }));
+    }
+
+    fn has_events(&self) -> bool {
+        // SAFETY: the queues are used by this thread only, and by `&mut self` elsewhere, so no other view of either
+        // exists now.
+        let completions = unsafe { self.uring.completion_shared() };
+        if !completions.is_empty() {
+            return true;
+        }
+        // SAFETY: as above.
+        let submissions = unsafe { self.uring.submission_shared() };
+        submissions.taskrun() || submissions.cq_overflow()
+    }
+
+    fn completions_max(&self) -> usize {
+        self.uring.params().cq_entries() as usize
+    }
+
+    unsafe fn give_arena(&mut self, arena: &Arena) -> io::Result<()> {
+        let mut buffers = BufferRing::new(arena.count().next_power_of_two());
+        let (at, entries) = (buffers.entries.as_ptr().expose_provenance() as u64, buffers.count);
+        // SAFETY: the memory is page-aligned, as long as that many entries, and is freed after the ring was closed
+        // and idle, see `Drop` of both.
+        unsafe { self.uring.submitter().register_buf_ring_with_flags(at, entries, BUFFER_GROUP, 0) }?;
+        (0..arena.count()).for_each(|buffer| buffers.put(arena, buffer));
+        self.buffers = Some(buffers);
+        Ok(())
+    }
+
+    unsafe fn give_buffer(&mut self, arena: &Arena, buffer: u16) {
+        self.buffers.as_mut().expect("the arena was given before").put(arena, buffer);
+    }
+
+    fn signal_events(&mut self, are_signalled: bool) {
+        let completions = self.uring.completion();
+        if are_signalled {
+            completions.enable_eventfd();
+        } else {
+            completions.disable_eventfd();
+        }
+    }
+}
+
+impl Drop for KernelRing {
+    fn drop(&mut self) {
+        if let Some(index) = self.registered {
+            let mut update = RingUpdate { offset: index, reserved: 0, data: 0 };
+            let (fd, at) = (self.uring.as_raw_fd(), ptr::from_mut(&mut update));
+            // The table of the thread holds the ring open otherwise. That it fails is news to nobody.
+            // SAFETY: the call reads one `struct io_uring_rsrc_update`, which `update` is.
+            let _ = unsafe { libc::syscall(libc::SYS_io_uring_register, fd, UNREGISTER_RING_FDS, at, 1) };
+        }
+        if self.buffers.is_some() {
+            let _ = self.uring.submitter().unregister_buf_ring(BUFFER_GROUP);
+        }
+    }
+}
+
+/// The queue through which a ring is given buffers.
+struct BufferRing {
+    entries: NonNull<BufRingEntry>,
+    count: u16,
+    tail: u16,
+}
+
+impl BufferRing {
+    fn new(count: u16) -> Self {
+        let layout = Self::layout(count);
+        // SAFETY: the layout's size is not zero, as there are buffers.
+        let entries = unsafe { alloc_zeroed(layout) };
+        let Some(entries) = NonNull::new(entries.cast()) else { handle_alloc_error(layout) };
+        Self { entries, count, tail: 0 }
+    }
+
+    fn put(&mut self, arena: &Arena, buffer: u16) {
+        let index = usize::from(self.tail & (self.count - 1));
+        // SAFETY: the index is below the count, so within the block.
+        let entry = unsafe { self.entries.as_ptr().add(index) };
+        // SAFETY: the entry is in the block, zeroed or written before, and the kernel does not read it before the
+        // tail has passed it.
+        let entry = unsafe { &mut *entry };
+        entry.set_addr(arena.address(buffer).expose_provenance() as u64);
+        entry.set_len(u32::try_from(arena.buffer_bytes()).expect("buffers are small"));
+        entry.set_bid(buffer);
+        self.tail = self.tail.wrapping_add(1);
+        // SAFETY: the block starts with an entry.
+        let tail = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
+        // SAFETY: the tail is within the first entry, aligned, and shared with the kernel by atomic access only.
+        unsafe { AtomicU16::from_ptr(tail.cast_mut()) }.store(self.tail, Ordering::Release);
+    }
+
+    fn layout(count: u16) -> Layout {
+        let bytes = usize::from(count) * size_of::<BufRingEntry>();
+        Layout::from_size_align(bytes, PAGE_BYTES).expect("at most half a MiB")
+    }
+}
+
+impl Drop for BufferRing {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with the same layout.
+        unsafe { dealloc(self.entries.as_ptr().cast(), Self::layout(self.count)) };
+    }
+}
+
+fn builder(entries: u32) -> io_uring::Builder {
+    let mut builder = IoUring::builder();
+    builder
+        .dontfork()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_clamp()
+        .setup_cqsize(entries.saturating_mul(4));
+    builder
+}
+
+fn entry_of(sqe: &Sqe) -> squeue::Entry {
+    let entry = match sqe.op {
+        Op::Read { fd, to, len, offset } => opcode::Read::new(Fd(fd), to, len).offset(offset).build(),
+        Op::Write { fd, from, len, offset } => opcode::Write::new(Fd(fd), from, len).offset(offset).build(),
+        Op::Fsync { fd, data_only } => {
+            let flags = if data_only { FsyncFlags::DATASYNC } else { FsyncFlags::empty() };
+            opcode::Fsync::new(Fd(fd)).flags(flags).build()
+        }
+        Op::Fallocate { fd, len } => opcode::Fallocate::new(Fd(fd), len).build(),
+        Op::Recv { fd, to, len } => opcode::Recv::new(Fd(fd), to, len).build(),
+        Op::RecvMulti { fd, group } => opcode::RecvMulti::new(Fd(fd), group).build(),
+        Op::Send { fd, from, len } => opcode::Send::new(Fd(fd), from, len).flags(libc::MSG_NOSIGNAL).build(),
+        Op::SendZeroCopy { fd, from, len } => {
+            opcode::SendZc::new(Fd(fd), from, len).flags(libc::MSG_NOSIGNAL).build()
+        }
+        Op::RecvMsg { fd, header } => opcode::RecvMsg::new(Fd(fd), header).build(),
+        Op::SendMsg { fd, header } => {
+            opcode::SendMsg::new(Fd(fd), header).flags(libc::MSG_NOSIGNAL.cast_unsigned()).build()
+        }
+        Op::AcceptMulti { fd } => opcode::AcceptMulti::new(Fd(fd)).flags(libc::SOCK_CLOEXEC).build(),
+        Op::Connect { fd, address, len } => opcode::Connect::new(Fd(fd), address, len).build(),
+        // Offset -1 reads where the descriptor stands, as `read` does.
+        Op::ReadEvent { fd, to } => opcode::Read::new(Fd(fd), to.cast(), 8).offset(u64::MAX).build(),
+        Op::OpenAt { folder, path, flags, mode } => {
+            opcode::OpenAt::new(Fd(folder), path).flags(flags).mode(mode).build()
+        }
+        Op::RenameAt { folder, from, to } => opcode::RenameAt::new(Fd(folder), from, Fd(folder), to).build(),
+        Op::UnlinkAt { folder, path } => opcode::UnlinkAt::new(Fd(folder), path).build(),
+        Op::MkDirAt { folder, path, mode } => opcode::MkDirAt::new(Fd(folder), path).mode(mode).build(),
+        Op::Statx { fd, path, mask, to } => {
+            opcode::Statx::new(Fd(fd), path, to.cast()).flags(libc::AT_EMPTY_PATH).mask(mask).build()
+        }
+        Op::Close { fd } => opcode::Close::new(Fd(fd)).build(),
+        Op::Timeout { after } => opcode::Timeout::new(after.cast()).build(),
+        Op::Cancel { user_data } => opcode::AsyncCancel::new(user_data).build(),
+        Op::CancelAll => opcode::AsyncCancel2::new(CancelBuilder::any().all()).build(),
+    };
+    let entry = entry.user_data(sqe.user_data);
+    if sqe.is_linked { entry.flags(squeue::Flags::IO_LINK) } else { entry }
+}
+
+/// `struct io_uring_rsrc_update` of `linux/io_uring.h`.
+#[repr(C)]
+struct RingUpdate {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
+/// `struct io_uring_getevents_arg` of `linux/io_uring.h`.
+#[repr(C)]
+struct WaitArgument {
+    sigmask: u64,
+    sigmask_bytes: u32,
+    min_wait_us: u32,
+    timespec: *const types::Timespec,
+}
+
+/// What a kernel of the floor, 6.1, knows, as far as this crate uses it.
+const REQUIRED: &[(u8, &str)] = &[
+    (opcode::AcceptMulti::CODE, "accept"),
+    (opcode::RecvMulti::CODE, "recv"),
+    (opcode::SendZc::CODE, "send_zc"),
+    (opcode::SendMsg::CODE, "sendmsg"),
+    (opcode::RecvMsg::CODE, "recvmsg"),
+    (opcode::MsgRingData::CODE, "msg_ring"),
+    (opcode::RenameAt::CODE, "renameat"),
+    (opcode::UnlinkAt::CODE, "unlinkat"),
+    (opcode::MkDirAt::CODE, "mkdirat"),
+    (opcode::Statx::CODE, "statx"),
+    (opcode::Fallocate::CODE, "fallocate"),
+];
+
+const BUFFER_GROUP: u16 = 0;
+const PAGE_BYTES: usize = 4096;
+/// Longer waits are cut: whoever waits looks at the clock again.
+const PATIENCE_MAX: Duration = Duration::from_secs(1 << 20);
+
+// Of `linux/io_uring.h`.
+const ENTER_GETEVENTS: u32 = 1 << 0;
+const ENTER_EXT_ARG: u32 = 1 << 3;
+const ENTER_REGISTERED_RING: u32 = 1 << 4;
+const ENTER_NO_IOWAIT: u32 = 1 << 7;
+const REGISTER_RING_FDS: u32 = 20;
+const UNREGISTER_RING_FDS: u32 = 21;

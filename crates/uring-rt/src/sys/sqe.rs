@@ -1,0 +1,304 @@
+//! Operations: what a ring is asked to do, and what it may touch while it does.
+//!
+//! An [`Op`] holds addresses. It comes into being here only, in a [`Prepared`] beside the owner of what those
+//! addresses point at, and a prepared operation can only be given to the driver, which keeps the owner until the
+//! operation's last completion.
+
+use std::ffi::CString;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+
+use samestep_provider_traits::{IoBuf, IoBufMut};
+
+use super::address::Address;
+use super::erased::Erased;
+
+/// One submission. The addresses in it stay valid until its last completion, see [`Prepared`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sqe {
+    /// Comes back with each completion.
+    pub(crate) user_data: u64,
+    /// Whether the next submission starts only when this one succeeded in full.
+    pub(crate) is_linked: bool,
+    pub(crate) op: Op,
+}
+
+/// What a ring can be asked. Descriptors are kept open by the owner of the record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Op {
+    /// Reads a file at an offset.
+    Read { fd: RawFd, to: *mut u8, len: u32, offset: u64 },
+    /// Writes a file at an offset.
+    Write { fd: RawFd, from: *const u8, len: u32, offset: u64 },
+    /// Makes a file durable: its data, or all.
+    Fsync { fd: RawFd, data_only: bool },
+    /// Gives a file room up to this length.
+    Fallocate { fd: RawFd, len: u64 },
+    /// Receives from a stream.
+    Recv { fd: RawFd, to: *mut u8, len: u32 },
+    /// Receives from a stream into buffers of the ring, until cancelled or out of buffers.
+    RecvMulti { fd: RawFd, group: u16 },
+    /// Sends to a stream.
+    Send { fd: RawFd, from: *const u8, len: u32 },
+    /// Sends to a stream without copying; two completions.
+    SendZeroCopy { fd: RawFd, from: *const u8, len: u32 },
+    /// Receives a datagram.
+    RecvMsg { fd: RawFd, header: *mut libc::msghdr },
+    /// Sends a datagram.
+    SendMsg { fd: RawFd, header: *const libc::msghdr },
+    /// Takes connections, whose descriptors are the results, until cancelled.
+    AcceptMulti { fd: RawFd },
+    /// Connects a stream.
+    Connect { fd: RawFd, address: *const libc::sockaddr, len: u32 },
+    /// Reads the eight bytes of an event counter, and clears it.
+    ReadEvent { fd: RawFd, to: *mut u64 },
+    /// Opens a file, relative to a folder.
+    OpenAt { folder: RawFd, path: *const libc::c_char, flags: i32, mode: u32 },
+    /// Renames a file, relative to a folder.
+    RenameAt { folder: RawFd, from: *const libc::c_char, to: *const libc::c_char },
+    /// Removes a file, relative to a folder.
+    UnlinkAt { folder: RawFd, path: *const libc::c_char },
+    /// Makes a folder, relative to another.
+    MkDirAt { folder: RawFd, path: *const libc::c_char, mode: u32 },
+    /// Tells what is at a path, or of an open file if the path is empty.
+    Statx { fd: RawFd, path: *const libc::c_char, mask: u32, to: *mut libc::statx },
+    /// Closes a descriptor that the operation owns.
+    Close { fd: RawFd },
+    /// Ends when this much time has passed.
+    Timeout { after: *const [i64; 2] },
+    /// Asks for an early end of one operation.
+    Cancel { user_data: u64 },
+    /// Asks for an early end of all operations.
+    CancelAll,
+}
+
+impl Op {
+    /// The operation's name, for people.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "read",
+            Self::Write { .. } => "write",
+            Self::Fsync { data_only: true, .. } => "fdatasync",
+            Self::Fsync { .. } => "fsync",
+            Self::Fallocate { .. } => "fallocate",
+            Self::Recv { .. } | Self::RecvMulti { .. } => "recv",
+            Self::Send { .. } => "send",
+            Self::SendZeroCopy { .. } => "zero-copy send",
+            Self::RecvMsg { .. } => "recvmsg",
+            Self::SendMsg { .. } => "sendmsg",
+            Self::AcceptMulti { .. } => "accept",
+            Self::Connect { .. } => "connect",
+            Self::ReadEvent { .. } => "wake-up",
+            Self::OpenAt { .. } => "open",
+            Self::RenameAt { .. } => "rename",
+            Self::UnlinkAt { .. } => "unlink",
+            Self::MkDirAt { .. } => "mkdir",
+            Self::Statx { .. } => "statx",
+            Self::Close { .. } => "close",
+            Self::Timeout { .. } => "timeout",
+            Self::Cancel { .. } | Self::CancelAll => "cancel",
+        }
+    }
+
+    /// The descriptor it works on, if any.
+    pub(crate) fn fd(&self) -> Option<RawFd> {
+        match *self {
+            Self::Read { fd, .. }
+            | Self::Write { fd, .. }
+            | Self::Fsync { fd, .. }
+            | Self::Fallocate { fd, .. }
+            | Self::Recv { fd, .. }
+            | Self::RecvMulti { fd, .. }
+            | Self::Send { fd, .. }
+            | Self::SendZeroCopy { fd, .. }
+            | Self::RecvMsg { fd, .. }
+            | Self::SendMsg { fd, .. }
+            | Self::AcceptMulti { fd }
+            | Self::Connect { fd, .. }
+            | Self::ReadEvent { fd, .. }
+            | Self::Statx { fd, .. }
+            | Self::Close { fd } => Some(fd),
+            _ => None,
+        }
+    }
+}
+
+/// An operation, and all that it may touch.
+pub(crate) struct Prepared {
+    pub(super) op: Op,
+    pub(super) owned: Erased,
+    /// How many bytes it may put into the buffer that it owns, if it fills one.
+    pub(super) fills: Option<u32>,
+}
+
+impl Prepared {
+    fn new(op: Op, owned: Erased) -> Self {
+        Self { op, owned, fills: None }
+    }
+
+    /// Owns `buf`, as all operations with a buffer do.
+    pub(crate) fn read<B: IoBufMut>(fd: &impl AsRawFd, mut buf: B, offset: u64) -> Self {
+        let (to, len) = (buf.stable_mut_ptr(), clip(buf.bytes_total()));
+        let op = Op::Read { fd: fd.as_raw_fd(), to, len, offset };
+        Self { op, owned: Erased::new(buf), fills: Some(len) }
+    }
+
+    pub(crate) fn write<B: IoBuf>(fd: &impl AsRawFd, buf: B, offset: u64) -> Self {
+        let (from, len) = (buf.stable_ptr(), clip(buf.bytes_init()));
+        Self::new(Op::Write { fd: fd.as_raw_fd(), from, len, offset }, Erased::new(buf))
+    }
+
+    pub(crate) fn recv<B: IoBufMut>(fd: &impl AsRawFd, mut buf: B) -> Self {
+        let (to, len) = (buf.stable_mut_ptr(), clip(buf.bytes_total()));
+        Self { op: Op::Recv { fd: fd.as_raw_fd(), to, len }, owned: Erased::new(buf), fills: Some(len) }
+    }
+
+    /// The buffers are the ring's own.
+    pub(crate) fn recv_multi(fd: &impl AsRawFd, group: u16) -> Self {
+        Self::new(Op::RecvMulti { fd: fd.as_raw_fd(), group }, Erased::new(()))
+    }
+
+    pub(crate) fn send<B: IoBuf>(fd: &impl AsRawFd, buf: B) -> Self {
+        let (from, len) = (buf.stable_ptr(), clip(buf.bytes_init()));
+        Self::new(Op::Send { fd: fd.as_raw_fd(), from, len }, Erased::new(buf))
+    }
+
+    pub(crate) fn send_zero_copy<B: IoBuf>(fd: &impl AsRawFd, buf: B) -> Self {
+        let (from, len) = (buf.stable_ptr(), clip(buf.bytes_init()));
+        Self::new(Op::SendZeroCopy { fd: fd.as_raw_fd(), from, len }, Erased::new(buf))
+    }
+
+    pub(crate) fn accept_multi(fd: &impl AsRawFd) -> Self {
+        Self::new(Op::AcceptMulti { fd: fd.as_raw_fd() }, Erased::new(()))
+    }
+
+    pub(crate) fn connect(fd: &impl AsRawFd, address: SocketAddr) -> Self {
+        let address = Box::new(Address::new(address));
+        let (at, len) = address.as_raw();
+        Self::new(Op::Connect { fd: fd.as_raw_fd(), address: at, len }, Erased::new(address))
+    }
+
+    pub(crate) fn fsync(fd: &impl AsRawFd) -> Self {
+        Self::new(Op::Fsync { fd: fd.as_raw_fd(), data_only: false }, Erased::new(()))
+    }
+
+    pub(crate) fn fdatasync(fd: &impl AsRawFd) -> Self {
+        Self::new(Op::Fsync { fd: fd.as_raw_fd(), data_only: true }, Erased::new(()))
+    }
+
+    pub(crate) fn fallocate(fd: &impl AsRawFd, len: u64) -> Self {
+        Self::new(Op::Fallocate { fd: fd.as_raw_fd(), len }, Erased::new(()))
+    }
+
+    /// The counter is read into a box that the operation owns.
+    pub(crate) fn read_event(fd: &impl AsRawFd) -> Self {
+        let mut value = Box::new(0_u64);
+        let to = std::ptr::from_mut(&mut *value);
+        Self::new(Op::ReadEvent { fd: fd.as_raw_fd(), to }, Erased::new(value))
+    }
+
+    pub(crate) fn open_at(folder: &impl AsRawFd, path: CString, flags: i32, mode: u32) -> Self {
+        let op = Op::OpenAt { folder: folder.as_raw_fd(), path: path.as_ptr(), flags, mode };
+        Self::new(op, Erased::new(path))
+    }
+
+    pub(crate) fn rename_at(folder: &impl AsRawFd, from: CString, to: CString) -> Self {
+        let op = Op::RenameAt { folder: folder.as_raw_fd(), from: from.as_ptr(), to: to.as_ptr() };
+        Self::new(op, Erased::new((from, to)))
+    }
+
+    pub(crate) fn unlink_at(folder: &impl AsRawFd, path: CString) -> Self {
+        Self::new(Op::UnlinkAt { folder: folder.as_raw_fd(), path: path.as_ptr() }, Erased::new(path))
+    }
+
+    pub(crate) fn mk_dir_at(folder: &impl AsRawFd, path: CString, mode: u32) -> Self {
+        Self::new(Op::MkDirAt { folder: folder.as_raw_fd(), path: path.as_ptr(), mode }, Erased::new(path))
+    }
+
+    /// Of the file at `path` in the folder `fd`, or of `fd` itself if `path` is empty. The outcome is a
+    /// [`Stat`].
+    pub(crate) fn statx(fd: &impl AsRawFd, path: CString) -> Self {
+        let mut stat = Box::new(Stat::default());
+        let to = std::ptr::from_mut(&mut stat.raw);
+        let op = Op::Statx { fd: fd.as_raw_fd(), path: path.as_ptr(), mask: STATX_WANTED, to };
+        Self::new(op, Erased::new((stat, path)))
+    }
+
+    /// Closes a descriptor, which nobody else may use from here on.
+    pub(crate) fn close(fd: &impl AsRawFd) -> Self {
+        Self::new(Op::Close { fd: fd.as_raw_fd() }, Erased::new(()))
+    }
+
+    pub(crate) fn timeout(after: std::time::Duration) -> Self {
+        let seconds = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
+        let after = Box::new([seconds, i64::from(after.subsec_nanos())]);
+        Self::new(Op::Timeout { after: std::ptr::from_ref(&*after) }, Erased::new(after))
+    }
+
+    /// Receives a datagram through `message`, which is given back.
+    pub(crate) fn recv_msg<B: IoBufMut>(
+        fd: &impl AsRawFd,
+        mut message: Box<super::address::Message>,
+        mut buf: B,
+    ) -> Self {
+        let len = clip(buf.bytes_total());
+        let header = message.point_at(buf.stable_mut_ptr(), len, None);
+        let op = Op::RecvMsg { fd: fd.as_raw_fd(), header };
+        Self { op, owned: Erased::new((buf, message)), fills: Some(len) }
+    }
+
+    /// Sends a datagram through `message`, which is given back.
+    pub(crate) fn send_msg<B: IoBuf>(
+        fd: &impl AsRawFd,
+        mut message: Box<super::address::Message>,
+        buf: B,
+        target: SocketAddr,
+    ) -> Self {
+        let header = message.point_at(buf.stable_ptr().cast_mut(), clip(buf.bytes_init()), Some(target));
+        Self::new(Op::SendMsg { fd: fd.as_raw_fd(), header }, Erased::new((buf, message)))
+    }
+}
+
+/// What `statx` said.
+pub(crate) struct Stat {
+    raw: libc::statx,
+}
+
+impl Default for Stat {
+    fn default() -> Self {
+        // SAFETY: the type consists of integers, for which zero is a value.
+        Self { raw: unsafe { std::mem::zeroed() } }
+    }
+}
+
+impl Stat {
+    pub(crate) fn len(&self) -> u64 {
+        self.raw.stx_size
+    }
+
+    /// The bits of `S_IFMT`.
+    pub(crate) fn file_type(&self) -> u32 {
+        u32::from(self.raw.stx_mode) & libc::S_IFMT
+    }
+
+    /// Alignments of memory and of offsets for direct I/O, if the file system tells (6.1 and later) and has it.
+    pub(crate) fn direct_alignment(&self) -> Option<(u32, u32)> {
+        let is_told = self.raw.stx_mask & libc::STATX_DIOALIGN != 0;
+        let alignment = (self.raw.stx_dio_mem_align, self.raw.stx_dio_offset_align);
+        (is_told && alignment.0 > 0 && alignment.1 > 0).then_some(alignment)
+    }
+
+    /// Whether the file system told whether it has direct I/O at all.
+    pub(crate) fn tells_direct(&self) -> bool {
+        self.raw.stx_mask & libc::STATX_DIOALIGN != 0
+    }
+}
+
+/// A length that the kernel takes in one go; it moves at most 2 GiB at once, and says how much it was.
+fn clip(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX).min(BYTES_MAX)
+}
+
+/// The largest multiple of a page that one operation moves.
+const BYTES_MAX: u32 = 0x7fff_f000;
+const STATX_WANTED: u32 = libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_DIOALIGN;

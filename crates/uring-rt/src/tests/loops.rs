@@ -1,0 +1,180 @@
+//! What the loop asks of its rings, by their logs.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use samestep_provider_traits::{File, OpenOptions, Providers, StorageProvider, TaskProvider, TimeProvider};
+
+use super::runtime;
+use crate::sys::{Adversary, Seen};
+use crate::tasks::{Latency, Shares, TaskGroup};
+
+/// A ring that does at once what it is asked.
+fn prompt() -> Adversary {
+    Adversary {
+        promptness: 255,
+        shortness: 0,
+        file_shortness: 0,
+        interruptions: 0,
+        fatigue: 0,
+        deafness: 0,
+        entries: 64,
+        completions: 64,
+        ..Adversary::new(5)
+    }
+}
+
+/// Reads one after the other: each is submitted and waited for by one enter of one ring.
+#[test]
+fn a_read_alone_costs_one_enter() {
+    const READS: usize = 50;
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("f"), [7; 4096]).unwrap();
+    let (runtime, [main, latency]) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    runtime.block_on(async {
+        let file = world.storage().open("f".as_ref(), OpenOptions::read_only()).await.unwrap();
+        main.borrow_mut().clear();
+        latency.borrow_mut().clear();
+        let mut buf = vec![0; 512];
+        for _ in 0..READS {
+            let outcome;
+            (outcome, buf) = file.read_at(buf, 0).await;
+            assert_eq!(outcome.unwrap(), 512);
+        }
+    });
+    let log = main.borrow();
+    let reads = log.iter().filter(|seen| matches!(seen, Seen::Completed("read", 512))).count();
+    let entered: Vec<&Seen> = log.iter().filter(|seen| matches!(seen, Seen::Entered(..))).collect();
+    assert_eq!(reads, READS);
+    // A draw of 255 out of 256 leaves one in 256 to the next enter.
+    assert!(entered.len() <= READS + 3, "{} enters for {READS} reads", entered.len());
+    assert!(latency.borrow().is_empty(), "a ring with nothing to do was entered: {:?}", latency.borrow());
+}
+
+/// A task that yields all the time makes no system call.
+#[test]
+fn yields_enter_no_ring() {
+    let root = tempfile::tempdir().unwrap();
+    let (runtime, logs) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    runtime.block_on(async {
+        for _ in 0..10_000 {
+            world.task().yield_now().await;
+        }
+    });
+    for log in logs {
+        assert!(log.borrow().is_empty(), "{:?}", log.borrow());
+    }
+}
+
+fn timers(log: &[Seen]) -> usize {
+    log.iter().filter(|seen| **seen == Seen::Pushed("timeout")).count()
+}
+
+/// The timer that asks a running task to yield is set only while a queue has something to run whose latency matters.
+#[test]
+fn the_preempt_timer_runs_only_for_a_queue_that_waits_and_matters() {
+    let root = tempfile::tempdir().unwrap();
+    let (runtime, [_, latency]) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    let tasks = world.task().clone();
+    let bulk = tasks.create_queue("bulk", TaskGroup::ROOT, Shares::new(100), Latency::NotImportant);
+    let urgent = tasks.create_queue(
+        "urgent",
+        TaskGroup::ROOT,
+        Shares::new(100),
+        Latency::Matters(Duration::from_micros(50)),
+    );
+    let spin = |queue, turns: u32| {
+        let (inner, task) = (tasks.clone(), tasks.clone());
+        task.spawn_into(queue, "spinner", async move {
+            for _ in 0..turns {
+                inner.yield_now().await;
+            }
+        })
+    };
+    runtime.block_on(async { spin(bulk, 1000).await.unwrap() });
+    assert_eq!(timers(&latency.borrow()), 0, "only a queue that does not matter was there");
+    runtime.block_on(async { spin(urgent, 1000).await.unwrap() });
+    assert_eq!(timers(&latency.borrow()), 0, "the queue that matters was alone");
+    runtime.block_on(async {
+        let (one, two) = (spin(bulk, 1000), spin(urgent, 1000));
+        one.await.unwrap();
+        two.await.unwrap();
+    });
+    assert!(timers(&latency.borrow()) > 0, "no timer for a queue that matters and waits");
+    let before = timers(&latency.borrow());
+    runtime.block_on(async { spin(bulk, 1000).await.unwrap() });
+    assert_eq!(timers(&latency.borrow()), before, "a timer though nobody waits");
+}
+
+/// A task that asks whether it should yield is told so when the timer fired, and until it yields.
+#[test]
+fn a_task_is_asked_to_yield_until_it_does() {
+    let root = tempfile::tempdir().unwrap();
+    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    let tasks = world.task().clone();
+    let urgent = tasks.create_queue(
+        "urgent",
+        TaskGroup::ROOT,
+        Shares::new(1000),
+        Latency::Matters(Duration::from_micros(50)),
+    );
+    let ran = Rc::new(Cell::new(0));
+    runtime.block_on(async {
+        let bulk = {
+            let (tasks, ran) = (tasks.clone(), Rc::clone(&ran));
+            let time = world.time().clone();
+            world.task().clone().spawn("bulk", async move {
+                let end = time.now() + Duration::from_secs(20);
+                while ran.get() == 0 && time.now() < end {
+                    tasks.yield_if_needed().await;
+                }
+                assert_eq!(ran.get(), 1, "the urgent task never ran");
+            })
+        };
+        let ran = Rc::clone(&ran);
+        let urgent = tasks.spawn_into(urgent, "urgent", async move { ran.set(1) });
+        bulk.await.unwrap();
+        urgent.await.unwrap();
+    });
+    assert!(runtime.stats().preemptions > 0);
+}
+
+/// Time is shared as the shares say.
+#[test]
+fn queues_run_in_proportion_to_their_shares() {
+    let root = tempfile::tempdir().unwrap();
+    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    let tasks = world.task().clone();
+    let queues = [100, 300].map(|shares| {
+        tasks.create_queue("worker", TaskGroup::ROOT, Shares::new(shares), Latency::NotImportant)
+    });
+    let spent = queues.map(|_| Rc::new(Cell::new(Duration::ZERO)));
+    runtime.block_on(async {
+        let workers = [0, 1].map(|number| {
+            let (inner, time, spent) = (tasks.clone(), world.time().clone(), Rc::clone(&spent[number]));
+            tasks.spawn_into(queues[number], "worker", async move {
+                let end = time.now() + Duration::from_millis(400);
+                loop {
+                    let start = time.now();
+                    while time.now() < start + Duration::from_micros(20) {}
+                    spent.set(spent.get() + (time.now() - start));
+                    if time.now() > end {
+                        return;
+                    }
+                    inner.yield_now().await;
+                }
+            })
+        });
+        for worker in workers {
+            worker.await.unwrap();
+        }
+    });
+    let ratio = spent[1].get().as_secs_f64() / spent[0].get().as_secs_f64();
+    assert!((2.0..4.5).contains(&ratio), "a queue of three times the shares ran {ratio} times as long");
+}

@@ -1,0 +1,9 @@
+//! What the runtime shows from outside, on the kernel's ring and on threads.
+#![cfg(target_os = "linux")]
+
+mod cancel;
+#[cfg(feature = "cli")]
+mod cli;
+mod contract;
+mod machine;
+mod shards;
