@@ -103,7 +103,7 @@ impl Sanitizer {
         command.args(chosen).args(args);
         // Subcommands know no time limit, and `show` has its own.
         if args.first().is_none_or(|arg| arg.to_string_lossy().starts_with('-')) {
-            command.args(["--timeout", "600"]);
+            command.args(["--timeout", "1800"]);
         }
         let said = format!("cargo xtask determinism {}", self.flag());
         Ok(exit_code(status(self.quiet(&mut command).env(COMMAND_KEY, said))?))
