@@ -171,6 +171,7 @@ impl Core {
     fn end_slice(&self, queue: u32, began: Option<u64>) {
         let run_ns = began.map_or(0, |began| self.now_ns().saturating_sub(began));
         self.queues.charge(queue, run_ns);
+        self.queues.settle(queue);
     }
 
     fn run_task(&self, task: &TaskRef) {

@@ -36,8 +36,10 @@ struct Node {
     virtual_ns: u64,
     /// Of a group: where its children are, as far as the last one to run tells. Never goes back.
     floor_ns: u64,
-    /// Tasks that are ready here and below.
-    ready_below: usize,
+    /// Counted by its parent: it had something to run when it was last [settled](RunQueues::settle), or has since.
+    is_active: bool,
+    /// Of a group.
+    active_children: u32,
     ready: VecDeque<TaskRef>,
     run_ns: u64,
     polls: u64,
@@ -86,37 +88,34 @@ impl RunQueues {
     /// Puts a task at the end of its queue.
     pub(crate) fn push(&self, task: TaskRef) {
         let tree = &mut *self.tree.borrow_mut();
-        let mut index = task.queue();
+        let index = task.queue();
         let node = &mut tree.nodes[index as usize];
         if node.latency.is_some() && node.ready.is_empty() {
             self.has_urgent_news.set(true);
         }
         node.ready.push_back(task);
         tree.ready += 1;
-        loop {
-            let node = &mut tree.nodes[index as usize];
-            node.ready_below += 1;
-            let Some(parent) = node.parent else { return };
-            if node.ready_below == 1 {
-                let floor_ns = tree.nodes[parent as usize].floor_ns;
-                let node = &mut tree.nodes[index as usize];
-                node.virtual_ns = node.virtual_ns.max(floor_ns);
-            }
-            index = parent;
+        if !node.is_active {
+            tree.activate(index);
         }
     }
 
     /// The queue whose turn it is, if any has a task.
     pub(crate) fn next_queue(&self) -> Option<u32> {
-        let tree = self.tree.borrow();
-        let mut index = ROOT_GROUP;
-        if tree.ready == 0 {
-            return None;
+        let tree = &mut *self.tree.borrow_mut();
+        while tree.ready > 0 {
+            let mut index = ROOT_GROUP;
+            while let Some(child) = tree.furthest_behind(index) {
+                index = child;
+            }
+            if !tree.nodes[index as usize].ready.is_empty() {
+                return Some(index);
+            }
+            assert_ne!(index, ROOT_GROUP, "a task that is ready is in an active queue");
+            // Its turn was left by a panic, and not settled.
+            tree.deactivate(index);
         }
-        while tree.nodes[index as usize].ready.is_empty() {
-            index = tree.furthest_behind(index)?;
-        }
-        Some(index)
+        None
     }
 
     /// Takes the first task of a queue.
@@ -126,13 +125,17 @@ impl RunQueues {
         let task = node.ready.pop_front()?;
         node.polls += 1;
         tree.ready -= 1;
-        let mut index = Some(queue);
-        while let Some(at) = index {
-            let node = &mut tree.nodes[at as usize];
-            node.ready_below -= 1;
-            index = node.parent;
-        }
         Some(task)
+    }
+
+    /// Takes a queue out of the running if it has nothing to run: at the end of its turn, so that one whose only task
+    /// yields stays where it is.
+    pub(crate) fn settle(&self, queue: u32) {
+        let tree = &mut *self.tree.borrow_mut();
+        let node = &tree.nodes[queue as usize];
+        if node.is_active && node.ready.is_empty() {
+            tree.deactivate(queue);
+        }
     }
 
     /// Notes that tasks of a queue ran for so long.
@@ -207,16 +210,47 @@ impl RunQueues {
         let mut all = Vec::new();
         while let Some(queue) = self.next_queue() {
             all.extend(self.pop(queue));
+            self.settle(queue);
         }
         all
     }
 }
 
 impl Tree {
+    /// Counts a queue, and the groups that have something to run by it. It comes back where its siblings are.
+    fn activate(&mut self, queue: u32) {
+        let mut index = queue;
+        while let Some(parent) = self.nodes[index as usize].parent {
+            let group = &mut self.nodes[parent as usize];
+            let (floor_ns, was_idle) = (group.floor_ns, group.active_children == 0);
+            group.active_children += 1;
+            let node = &mut self.nodes[index as usize];
+            node.is_active = true;
+            node.virtual_ns = node.virtual_ns.max(floor_ns);
+            if !was_idle {
+                return;
+            }
+            index = parent;
+        }
+    }
+
+    fn deactivate(&mut self, queue: u32) {
+        let mut index = queue;
+        while let Some(parent) = self.nodes[index as usize].parent {
+            self.nodes[index as usize].is_active = false;
+            let group = &mut self.nodes[parent as usize];
+            group.active_children -= 1;
+            if group.active_children > 0 {
+                return;
+            }
+            index = parent;
+        }
+    }
+
     /// Of the children of a group that have something to run, the one that is furthest behind.
     fn furthest_behind(&self, group: u32) -> Option<u32> {
         let children = self.nodes[group as usize].children.iter().copied();
-        let runnable = children.filter(|child| self.nodes[*child as usize].ready_below > 0);
+        let runnable = children.filter(|child| self.nodes[*child as usize].is_active);
         runnable.min_by_key(|child| self.nodes[*child as usize].virtual_ns)
     }
 }
@@ -231,7 +265,8 @@ impl Node {
             latency,
             virtual_ns: 0,
             floor_ns: 0,
-            ready_below: 0,
+            is_active: false,
+            active_children: 0,
             ready: VecDeque::new(),
             run_ns: 0,
             polls: 0,
@@ -266,6 +301,7 @@ mod tests {
             let task = queues.pop(queue).unwrap();
             queues.charge(queue, 1000);
             queues.push(task);
+            queues.settle(queue);
             counts[among.iter().position(|other| *other == queue).unwrap()] += 1;
         }
         counts
