@@ -122,39 +122,56 @@ impl Core {
         loop {
             if is_woken.take() {
                 self.queue_now.set(DEFAULT_QUEUE);
-                if let Poll::Ready(output) = program.as_mut().poll(&mut Context::from_waker(&waker)) {
+                let began = self.begin_slice(DEFAULT_QUEUE);
+                let polled = program.as_mut().poll(&mut Context::from_waker(&waker));
+                self.end_slice(DEFAULT_QUEUE, began);
+                if let Poll::Ready(output) = polled {
                     return output;
                 }
             }
-            self.run_tasks();
+            self.run_tasks(&is_woken);
             self.turn(!is_woken.get());
         }
     }
 
-    /// Polls tasks of the queue whose turn it is, for a while.
-    fn run_tasks(&self) {
-        let Some(queue) = self.queues.next_queue() else { return };
-        self.queue_now.set(queue);
-        let is_shared = self.queues.has_others(queue);
-        let began = if is_shared { self.now_ns() } else { 0 };
-        if is_shared {
-            self.set_preempt_timer(queue);
-        }
+    /// Polls tasks, queue by queue, for a while; or until it is the program's turn.
+    fn run_tasks(&self, is_program_woken: &Cell<bool>) {
         let mut polls = 0;
-        while let Some(task) = self.queues.pop(queue) {
-            self.run_task(&task);
-            polls += 1;
-            if polls == POLLS_MAX || self.needs_preempt() {
+        let is_enough = |polls| polls >= POLLS_MAX || is_program_woken.get() || self.needs_preempt();
+        while let Some(queue) = self.queues.next_queue() {
+            self.queue_now.set(queue);
+            let began = self.begin_slice(queue);
+            while let Some(task) = self.queues.pop(queue) {
+                self.run_task(&task);
+                polls += 1;
+                if self.queues.take_urgent_news() {
+                    self.set_preempt_timer(queue);
+                }
+                if is_enough(polls) {
+                    break;
+                }
+            }
+            self.end_slice(queue, began);
+            if is_enough(polls) {
                 break;
             }
         }
         Counters::count(&self.counters.polls, u64::from(polls));
-        if is_shared {
-            self.queues.charge(queue, self.now_ns().saturating_sub(began));
-        } else {
-            // Alone a queue owes nobody: its turns are only counted.
-            self.queues.charge(queue, 0);
+    }
+
+    /// A queue's turn begins. Time is taken only if others wait for theirs: alone a queue owes nobody.
+    fn begin_slice(&self, queue: u32) -> Option<u64> {
+        if !self.queues.has_others(queue) {
+            return None;
         }
+        self.set_preempt_timer(queue);
+        Some(self.now_ns())
+    }
+
+    fn end_slice(&self, queue: u32, began: Option<u64>) {
+        let run_ns = began.map_or(0, |began| self.now_ns().saturating_sub(began));
+        self.queues.charge(queue, run_ns);
+        self.queues.settle(queue);
     }
 
     fn run_task(&self, task: &TaskRef) {

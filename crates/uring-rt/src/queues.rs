@@ -5,7 +5,7 @@
 //! As in Linux's CFS and in Seastar, a node that had nothing to run does not save up: it comes back where its siblings
 //! are.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -13,7 +13,11 @@ use crate::sys::TaskRef;
 
 /// The queues of one shard.
 #[derive(Debug)]
-pub(crate) struct RunQueues(RefCell<Tree>);
+pub(crate) struct RunQueues {
+    tree: RefCell<Tree>,
+    /// A queue whose latency matters has got something to run since this was last looked at.
+    has_urgent_news: Cell<bool>,
+}
 
 #[derive(Debug)]
 struct Tree {
@@ -32,8 +36,10 @@ struct Node {
     virtual_ns: u64,
     /// Of a group: where its children are, as far as the last one to run tells. Never goes back.
     floor_ns: u64,
-    /// Tasks that are ready here and below.
-    ready_below: usize,
+    /// Counted by its parent: it had something to run when it was last [settled](RunQueues::settle), or has since.
+    is_active: bool,
+    /// Of a group.
+    active_children: u32,
     ready: VecDeque<TaskRef>,
     run_ns: u64,
     polls: u64,
@@ -58,7 +64,8 @@ pub struct QueueStats {
 impl RunQueues {
     /// The root group, and below it one queue, [`DEFAULT_QUEUE`].
     pub(crate) fn new() -> Self {
-        let queues = Self(RefCell::new(Tree { nodes: vec![Node::new("root", None, 1, None)], ready: 0 }));
+        let tree = Tree { nodes: vec![Node::new("root", None, 1, None)], ready: 0 };
+        let queues = Self { tree: RefCell::new(tree), has_urgent_news: Cell::new(false) };
         let default = queues.add("default", ROOT_GROUP, DEFAULT_SHARES, None);
         assert_eq!(default, DEFAULT_QUEUE);
         queues
@@ -66,7 +73,7 @@ impl RunQueues {
 
     /// Adds a queue or group below a group.
     pub(crate) fn add(&self, name: &str, parent: u32, shares: u32, latency: Option<Duration>) -> u32 {
-        let mut tree = self.0.borrow_mut();
+        let mut tree = self.tree.borrow_mut();
         let index = u32::try_from(tree.nodes.len()).expect("fewer than 2^32 queues");
         tree.nodes.push(Node::new(name, Some(parent), shares.max(1), latency));
         tree.nodes[parent as usize].children.push(index);
@@ -75,60 +82,65 @@ impl RunQueues {
 
     /// Changes the shares of a queue or group.
     pub(crate) fn set_shares(&self, queue: u32, shares: u32) {
-        self.0.borrow_mut().nodes[queue as usize].shares = shares.max(1);
+        self.tree.borrow_mut().nodes[queue as usize].shares = shares.max(1);
     }
 
     /// Puts a task at the end of its queue.
     pub(crate) fn push(&self, task: TaskRef) {
-        let tree = &mut *self.0.borrow_mut();
-        let mut index = task.queue();
-        tree.nodes[index as usize].ready.push_back(task);
+        let tree = &mut *self.tree.borrow_mut();
+        let index = task.queue();
+        let node = &mut tree.nodes[index as usize];
+        if node.latency.is_some() && node.ready.is_empty() {
+            self.has_urgent_news.set(true);
+        }
+        node.ready.push_back(task);
         tree.ready += 1;
-        loop {
-            let node = &mut tree.nodes[index as usize];
-            node.ready_below += 1;
-            let Some(parent) = node.parent else { return };
-            if node.ready_below == 1 {
-                let floor_ns = tree.nodes[parent as usize].floor_ns;
-                let node = &mut tree.nodes[index as usize];
-                node.virtual_ns = node.virtual_ns.max(floor_ns);
-            }
-            index = parent;
+        if !node.is_active {
+            tree.activate(index);
         }
     }
 
     /// The queue whose turn it is, if any has a task.
     pub(crate) fn next_queue(&self) -> Option<u32> {
-        let tree = self.0.borrow();
-        let mut index = ROOT_GROUP;
-        if tree.ready == 0 {
-            return None;
+        let tree = &mut *self.tree.borrow_mut();
+        while tree.ready > 0 {
+            let mut index = ROOT_GROUP;
+            while let Some(child) = tree.furthest_behind(index) {
+                index = child;
+            }
+            if !tree.nodes[index as usize].ready.is_empty() {
+                return Some(index);
+            }
+            assert_ne!(index, ROOT_GROUP, "a task that is ready is in an active queue");
+            // Its turn was left by a panic, and not settled.
+            tree.deactivate(index);
         }
-        while tree.nodes[index as usize].ready.is_empty() {
-            index = tree.furthest_behind(index)?;
-        }
-        Some(index)
+        None
     }
 
     /// Takes the first task of a queue.
     pub(crate) fn pop(&self, queue: u32) -> Option<TaskRef> {
-        let tree = &mut *self.0.borrow_mut();
+        let tree = &mut *self.tree.borrow_mut();
         let node = &mut tree.nodes[queue as usize];
         let task = node.ready.pop_front()?;
         node.polls += 1;
         tree.ready -= 1;
-        let mut index = Some(queue);
-        while let Some(at) = index {
-            let node = &mut tree.nodes[at as usize];
-            node.ready_below -= 1;
-            index = node.parent;
-        }
         Some(task)
+    }
+
+    /// Takes a queue out of the running if it has nothing to run: at the end of its turn, so that one whose only task
+    /// yields stays where it is.
+    pub(crate) fn settle(&self, queue: u32) {
+        let tree = &mut *self.tree.borrow_mut();
+        let node = &tree.nodes[queue as usize];
+        if node.is_active && node.ready.is_empty() {
+            tree.deactivate(queue);
+        }
     }
 
     /// Notes that tasks of a queue ran for so long.
     pub(crate) fn charge(&self, queue: u32, run_ns: u64) {
-        let tree = &mut *self.0.borrow_mut();
+        let tree = &mut *self.tree.borrow_mut();
         tree.nodes[queue as usize].run_ns += run_ns;
         let mut index = Some(queue);
         while let Some(at) = index {
@@ -147,35 +159,40 @@ impl RunQueues {
 
     /// Whether no task is ready.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.borrow().ready == 0
+        self.tree.borrow().ready == 0
     }
 
     /// Whether tasks are ready in other queues than this.
     pub(crate) fn has_others(&self, queue: u32) -> bool {
-        let tree = self.0.borrow();
+        let tree = self.tree.borrow();
         tree.ready > tree.nodes[queue as usize].ready.len()
     }
 
     /// Within what time a queue is to get a turn, if it says.
     pub(crate) fn latency(&self, queue: u32) -> Option<Duration> {
-        self.0.borrow().nodes[queue as usize].latency
+        self.tree.borrow().nodes[queue as usize].latency
+    }
+
+    /// Whether a queue whose latency matters has got something to run since this was last asked.
+    pub(crate) fn take_urgent_news(&self) -> bool {
+        self.has_urgent_news.take()
     }
 
     /// The least such time of the queues that have something to run, but this one.
     pub(crate) fn most_urgent(&self, but: u32) -> Option<Duration> {
-        let tree = self.0.borrow();
+        let tree = self.tree.borrow();
         let others = (0..).zip(&tree.nodes).filter(|(index, node)| *index != but && !node.ready.is_empty());
         others.filter_map(|(_, node)| node.latency).min()
     }
 
     /// The name of a queue.
     pub(crate) fn name(&self, queue: u32) -> String {
-        self.0.borrow().nodes[queue as usize].name.clone()
+        self.tree.borrow().nodes[queue as usize].name.clone()
     }
 
     /// What each queue has done and has, in the order of their making.
     pub(crate) fn stats(&self) -> Vec<QueueStats> {
-        let tree = self.0.borrow();
+        let tree = self.tree.borrow();
         let queues = tree.nodes.iter().filter(|node| node.children.is_empty() && node.parent.is_some());
         queues
             .map(|node| QueueStats {
@@ -193,16 +210,47 @@ impl RunQueues {
         let mut all = Vec::new();
         while let Some(queue) = self.next_queue() {
             all.extend(self.pop(queue));
+            self.settle(queue);
         }
         all
     }
 }
 
 impl Tree {
+    /// Counts a queue, and the groups that have something to run by it. It comes back where its siblings are.
+    fn activate(&mut self, queue: u32) {
+        let mut index = queue;
+        while let Some(parent) = self.nodes[index as usize].parent {
+            let group = &mut self.nodes[parent as usize];
+            let (floor_ns, was_idle) = (group.floor_ns, group.active_children == 0);
+            group.active_children += 1;
+            let node = &mut self.nodes[index as usize];
+            node.is_active = true;
+            node.virtual_ns = node.virtual_ns.max(floor_ns);
+            if !was_idle {
+                return;
+            }
+            index = parent;
+        }
+    }
+
+    fn deactivate(&mut self, queue: u32) {
+        let mut index = queue;
+        while let Some(parent) = self.nodes[index as usize].parent {
+            self.nodes[index as usize].is_active = false;
+            let group = &mut self.nodes[parent as usize];
+            group.active_children -= 1;
+            if group.active_children > 0 {
+                return;
+            }
+            index = parent;
+        }
+    }
+
     /// Of the children of a group that have something to run, the one that is furthest behind.
     fn furthest_behind(&self, group: u32) -> Option<u32> {
         let children = self.nodes[group as usize].children.iter().copied();
-        let runnable = children.filter(|child| self.nodes[*child as usize].ready_below > 0);
+        let runnable = children.filter(|child| self.nodes[*child as usize].is_active);
         runnable.min_by_key(|child| self.nodes[*child as usize].virtual_ns)
     }
 }
@@ -217,7 +265,8 @@ impl Node {
             latency,
             virtual_ns: 0,
             floor_ns: 0,
-            ready_below: 0,
+            is_active: false,
+            active_children: 0,
             ready: VecDeque::new(),
             run_ns: 0,
             polls: 0,
@@ -231,3 +280,79 @@ pub(crate) const DEFAULT_QUEUE: u32 = 1;
 /// Shares of the default queue, and of a queue of ordinary weight.
 pub(crate) const DEFAULT_SHARES: u32 = 1000;
 const VIRTUAL_SCALE: u64 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Arc;
+
+    use super::{DEFAULT_QUEUE, ROOT_GROUP, RunQueues};
+    use crate::sys::{Remote, TaskRef, new_task};
+
+    fn task(queue: u32) -> TaskRef {
+        new_task(pending::<()>(), "worker", queue, &Arc::new(Remote::new().unwrap())).0
+    }
+
+    /// Turns of a microsecond, as many as told, after each of which the task is ready again; how many each queue got.
+    fn turns<const N: usize>(queues: &RunQueues, among: [u32; N], turns: usize) -> [usize; N] {
+        let mut counts = [0; N];
+        for _ in 0..turns {
+            let queue = queues.next_queue().unwrap();
+            let task = queues.pop(queue).unwrap();
+            queues.charge(queue, 1000);
+            queues.push(task);
+            queues.settle(queue);
+            counts[among.iter().position(|other| *other == queue).unwrap()] += 1;
+        }
+        counts
+    }
+
+    fn end(queues: &RunQueues) {
+        for task in queues.take_all() {
+            task.end(samestep_provider_traits::JoinError::Cancelled);
+        }
+        assert!(queues.is_empty());
+    }
+
+    #[test]
+    fn turns_are_shared_as_the_shares_say() {
+        let queues = RunQueues::new();
+        let among = [100, 300].map(|shares| queues.add("worker", ROOT_GROUP, shares, None));
+        for queue in among {
+            queues.push(task(queue));
+        }
+        let [one, three] = turns(&queues, among, 4000);
+        assert!(one.abs_diff(1000) <= 2 && three.abs_diff(3000) <= 2, "{one} and {three}");
+        end(&queues);
+    }
+
+    /// A group has its share as a whole, however many queues are in it.
+    #[test]
+    fn a_group_is_one_to_its_siblings() {
+        let queues = RunQueues::new();
+        let group = queues.add("group", ROOT_GROUP, 100, None);
+        let among = [(group, 100), (group, 100), (ROOT_GROUP, 300)]
+            .map(|(parent, shares)| queues.add("worker", parent, shares, None));
+        for queue in among {
+            queues.push(task(queue));
+        }
+        let counts = turns(&queues, among, 8000);
+        for (count, expected) in counts.into_iter().zip([1000_usize, 1000, 6000]) {
+            assert!(count.abs_diff(expected) <= 4, "{counts:?}");
+        }
+        end(&queues);
+    }
+
+    /// Who had nothing to do for long does not make up for it.
+    #[test]
+    fn idle_time_is_not_saved_up() {
+        let queues = RunQueues::new();
+        let late = queues.add("late", ROOT_GROUP, 1000, None);
+        queues.push(task(DEFAULT_QUEUE));
+        turns(&queues, [DEFAULT_QUEUE], 5000);
+        queues.push(task(late));
+        let [default, late] = turns(&queues, [DEFAULT_QUEUE, late], 1000);
+        assert!(default.abs_diff(500) <= 2 && late.abs_diff(500) <= 2, "{default} and {late}");
+        end(&queues);
+    }
+}

@@ -142,7 +142,7 @@ impl Shard {
         self.peers.len()
     }
 
-    /// The bundle for programs written against the provider traits, see [`Runtime::providers`].
+    /// The bundle for programs written against the provider traits, see [`Runtime::providers`](crate::Runtime::providers).
     ///
     /// # Errors
     ///

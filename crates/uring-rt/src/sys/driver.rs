@@ -62,6 +62,8 @@ pub(crate) type Tag = u8;
 pub(crate) struct Outcome {
     result: i32,
     owned: Owned,
+    /// Let go outside of any borrow of the driver, as it may start operations when it is dropped.
+    _owner: Option<Rc<dyn Owner>>,
 }
 
 /// What an operation owned, once the kernel is done with it.
@@ -253,7 +255,7 @@ impl Driver {
         let Prepared { op, owned, fills } = prepared;
         if self.phase != Phase::Open {
             let kept = Owned { value: owned, filled: None };
-            return Err(Closed(Outcome { result: -libc::ECANCELED, owned: kept }));
+            return Err(Closed(Outcome { result: -libc::ECANCELED, owned: kept, _owner: owner }));
         }
         let state = match attendance {
             Attendance::Awaited => State::Awaited(None),
@@ -287,7 +289,7 @@ impl Driver {
         if matches!(record.state, State::Ended(_)) {
             self.counters.orphans += 1;
             let (tag, owner) = (record.tag, record.owner.take());
-            let Outcome { result, owned } = self.take(key);
+            let Outcome { result, owned, .. } = self.take(key);
             return Some(notice_of(owner, tag, result, owned, tag != TAG_UNTOLD));
         }
         record.state = State::Detached;
@@ -466,7 +468,8 @@ impl Driver {
     fn take(&mut self, key: Key) -> Outcome {
         let record = self.records.remove(key).expect("looked at by the caller");
         let State::Ended(result) = record.state else { unreachable!("looked at by the caller") };
-        Outcome { result, owned: Owned::new(record.owned, record.fills, result) }
+        let owned = Owned::new(record.owned, record.fills, result);
+        Outcome { result, owned, _owner: record.owner }
     }
 
     /// Queues a chain, of which all are submitted in one call.

@@ -6,4 +6,5 @@ mod cancel;
 mod cli;
 mod contract;
 mod machine;
+mod preempt;
 mod shards;
