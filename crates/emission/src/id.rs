@@ -78,9 +78,9 @@ impl Seq {
 }
 
 impl Tick {
-    /// The point `ticks` later, or the last one there is.
-    pub(crate) const fn plus(self, ticks: u64) -> Self {
-        Self(self.0.saturating_add(ticks))
+    /// The point `ticks` later, or `None` behind the last one there is: that never comes.
+    pub(crate) fn plus(self, ticks: u64) -> Option<Self> {
+        self.0.checked_add(ticks).map(Self)
     }
 
     /// Ticks from `earlier` to this one; 0 if that is later.

@@ -483,3 +483,6 @@ fn named(client: &[u8]) -> ClientId {
 const TOUCHED_SLACK: usize = 1024;
 
 type Payload = Arc<[u8]>;
+
+#[cfg(test)]
+mod tests;

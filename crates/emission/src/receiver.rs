@@ -1,7 +1,7 @@
 //! The client's side: at-least-once delivery becomes exactly-once processing.
 
 use crate::client::ClientId;
-use crate::id::{Epoch, Seq, SubscriptionId, Term};
+use crate::id::{Seq, SubscriptionId, Term};
 use crate::notifier::{Delivery, DeliveryKind};
 use crate::reconnect::{Answer, Position, Reconnect, Restart};
 
@@ -32,8 +32,8 @@ enum State {
     Streaming,
     /// A snapshot must come first.
     Restarting,
-    /// The client must decide.
-    Stopped,
+    /// The client must decide whether it goes on from there.
+    Stopped { next: Seq, restart: Restart },
     /// There is no such subscription.
     Gone,
 }
@@ -65,16 +65,16 @@ pub enum Resumption {
     /// A snapshot comes first; go on.
     Replace,
     /// Events are gone, and there is no snapshot. Reconnect later, when there may be one, or take the loss:
-    /// [`Receiver::restart_at`].
+    /// [`Receiver::restart`].
     Lost {
         /// First event that is gone.
         first: Seq,
         /// First event that is there.
         next: Seq,
     },
-    /// What was processed is no part of this log. Undo it, then [`Receiver::restart_at`] with `next`.
+    /// What was processed is no part of this log. Undo it, then [`Receiver::restart`].
     Diverged {
-        /// First position that will be sent.
+        /// First position that will be sent: a snapshot, or the first event that is there.
         next: Seq,
     },
     /// There is no such subscription: subscribe.
@@ -106,10 +106,12 @@ impl Receiver {
             Answer::Stale { next, restart: Restart::Snapshot } if next > processed => {
                 (State::Restarting, Resumption::Replace)
             }
-            Answer::Stale { next, .. } if next.get() > processed.get() + 1 => {
-                (State::Stopped, Resumption::Lost { first: processed.next(), next })
+            Answer::Stale { next, restart } if next.get() > processed.get() + 1 => {
+                (State::Stopped { next, restart }, Resumption::Lost { first: processed.next(), next })
             }
-            Answer::Invalid { next, .. } => (State::Stopped, Resumption::Diverged { next }),
+            Answer::Invalid { next, restart } => {
+                (State::Stopped { next, restart }, Resumption::Diverged { next })
+            }
             Answer::NotFound => (State::Gone, Resumption::Gone),
             Answer::Ok { .. } | Answer::Stale { .. } => (State::Waiting, Resumption::Mismatch),
         };
@@ -127,7 +129,7 @@ impl Receiver {
         }
         match self.state {
             State::Streaming | State::Restarting => {}
-            State::Waiting | State::Stopped | State::Gone => return Verdict::Unexpected,
+            State::Waiting | State::Stopped { .. } | State::Gone => return Verdict::Unexpected,
         }
         self.term = delivery.term;
         if delivery.seq <= self.position.seq {
@@ -166,11 +168,17 @@ impl Receiver {
         self.state = State::Streaming;
     }
 
-    /// Goes on at `next`, after [`Resumption::Lost`] or [`Resumption::Diverged`]: the client has made its peace with
-    /// what is gone. `epoch` is that of what it goes on from, 0 if it knows none.
-    pub fn restart_at(&mut self, next: Seq, epoch: Epoch) {
-        self.position = Position { epoch, seq: Seq::new(next.get().saturating_sub(1)) };
-        self.state = State::Streaming;
+    /// Goes on where the answer said, after [`Resumption::Lost`] or [`Resumption::Diverged`]: the client has made its
+    /// peace with what is gone, or undone what never was. Store [`Self::position`] then. After anything else it does
+    /// nothing.
+    pub fn restart(&mut self) {
+        let State::Stopped { next, restart } = self.state else { return };
+        let before = Seq::new(next.get().saturating_sub(1));
+        (self.position, self.state) = match restart {
+            Restart::Snapshot => (Position::START, State::Restarting),
+            Restart::Beginning => (Position::START, State::Streaming),
+            Restart::Wanted { epoch } => (Position { epoch, seq: before }, State::Streaming),
+        };
     }
 
     /// The connection is lost.

@@ -65,9 +65,13 @@ pub enum Restart {
     Snapshot,
     /// The very first event: nothing is gone.
     Beginning,
-    /// There is none. Whoever has the state should propose a [`Change::Compact`](crate::Change::Compact), after which
-    /// reconnecting gives a snapshot; or the client takes the loss.
-    Wanted,
+    /// The first event that is not gone; what stands for those before is missing. Whoever has the state should propose a
+    /// [`Change::Compact`](crate::Change::Compact), after which reconnecting gives a snapshot; or the client takes the
+    /// loss.
+    Wanted {
+        /// Epoch of the last event that is gone.
+        epoch: Epoch,
+    },
 }
 
 impl Outbox {
@@ -117,6 +121,6 @@ fn restart(subscription: &Subscription) -> (Seq, Restart) {
     } else if floor == Seq::default() {
         (floor.next(), Restart::Beginning)
     } else {
-        (floor.next(), Restart::Wanted)
+        (floor.next(), Restart::Wanted { epoch: subscription.floor_epoch })
     }
 }

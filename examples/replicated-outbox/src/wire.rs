@@ -110,13 +110,13 @@ impl ToClient {
         match self {
             Self::Subscribed { subscription } => frame(1, &[subscription.get()], &[]),
             Self::Answer { node, term, answer } => {
-                let (status, next, restart) = match *answer {
-                    Answer::Ok { next } => (0, next.get(), 0),
-                    Answer::Stale { next, restart } => (1, next.get(), restart_number(restart)),
-                    Answer::Invalid { next, restart } => (2, next.get(), restart_number(restart)),
-                    Answer::NotFound => (3, 0, 0),
+                let (status, next, (restart, epoch)) = match *answer {
+                    Answer::Ok { next } => (0, next.get(), (0, 0)),
+                    Answer::Stale { next, restart } => (1, next.get(), restart_numbers(restart)),
+                    Answer::Invalid { next, restart } => (2, next.get(), restart_numbers(restart)),
+                    Answer::NotFound => (3, 0, (0, 0)),
                 };
-                frame(2, &[*node, term.get(), status, next, restart], &[])
+                frame(2, &[*node, term.get(), status, next, restart, epoch], &[])
             }
             Self::Deliver(delivered) => {
                 let kind = u64::from(delivered.kind == DeliveryKind::Snapshot);
@@ -142,10 +142,10 @@ impl ToClient {
             2 => {
                 let (node, term) = (fields.number()?, Term::new(fields.number()?));
                 let (status, next) = (fields.number()?, Seq::new(fields.number()?));
-                let restart = match fields.number()? {
-                    0 => Restart::Snapshot,
-                    1 => Restart::Beginning,
-                    _ => Restart::Wanted,
+                let restart = match (fields.number()?, Epoch::new(fields.number()?)) {
+                    (0, _) => Restart::Snapshot,
+                    (1, _) => Restart::Beginning,
+                    (_, epoch) => Restart::Wanted { epoch },
                 };
                 let answer = match status {
                     0 => Answer::Ok { next },
@@ -197,11 +197,11 @@ impl Delivered {
     }
 }
 
-fn restart_number(restart: Restart) -> u64 {
+fn restart_numbers(restart: Restart) -> (u64, u64) {
     match restart {
-        Restart::Snapshot => 0,
-        Restart::Beginning => 1,
-        Restart::Wanted => 2,
+        Restart::Snapshot => (0, 0),
+        Restart::Beginning => (1, 0),
+        Restart::Wanted { epoch } => (2, epoch.get()),
     }
 }
 

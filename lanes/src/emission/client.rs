@@ -48,10 +48,7 @@ impl Client {
     /// An answer came; the client takes whatever restart it is told.
     pub(super) fn hear(&mut self, answer: Answer, term: Term) -> Resumption {
         let resumption = self.receiver.handle_answer(answer, term);
-        if let Resumption::Lost { next, .. } | Resumption::Diverged { next } = resumption {
-            // Of the epoch before `next` it knows nothing; any later one is as good.
-            self.receiver.restart_at(next, Epoch::new(0));
-        }
+        self.receiver.restart();
         resumption
     }
 

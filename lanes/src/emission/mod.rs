@@ -40,7 +40,7 @@ fn tell_answer(transcript: &mut Transcript, answer: Answer) {
     let restart = |restart| match restart {
         Restart::Snapshot => "snapshot",
         Restart::Beginning => "beginning",
-        Restart::Wanted => "wanted",
+        Restart::Wanted { .. } => "wanted",
     };
     transcript.event(&match answer {
         Answer::Ok { next } => event.field("status", "ok").field("next", next),

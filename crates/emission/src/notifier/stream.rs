@@ -130,11 +130,11 @@ impl Stream {
         }
         // While it is held, the retry that caused that is counted already.
         let retries = self.retries - u32::from(self.is_held && self.retries > 0);
-        self.waits_since.map(|since| since.plus(resend_ticks(retries, options)))
+        self.waits_since.and_then(|since| since.plus(resend_ticks(retries, options)))
     }
 
     fn stall_at(&self, options: &NotifierOptions) -> Option<Tick> {
-        options.stall_ticks.map(|ticks| self.progress_at.plus(ticks))
+        options.stall_ticks.and_then(|ticks| self.progress_at.plus(ticks))
     }
 }
 

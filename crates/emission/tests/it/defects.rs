@@ -120,7 +120,7 @@ fn e1_the_reconnect_table_has_no_holes() {
     assert_eq!(log.outbox.reconnect(&log.request(id, "b", 5)), Answer::NotFound);
     // Processed 9, acknowledgements of 6 to 9 lost.
     assert_eq!(answer(9), Answer::Ok { next: Seq::new(10) });
-    let invalid = Answer::Invalid { next: Seq::new(6), restart: Restart::Wanted };
+    let invalid = Answer::Invalid { next: Seq::new(6), restart: Restart::Wanted { epoch: Epoch::new(1) } };
     assert_eq!([answer(10), answer(u64::MAX)], [invalid; 2]);
     let future = Position { epoch: Epoch::new(2), seq: Seq::new(6) };
     let request = Reconnect { subscription: id, client: ClientId::new("a").unwrap(), position: future };

@@ -108,6 +108,20 @@ fn the_next_deadline_is_never_too_late() {
     assert_eq!(notifier.next_deadline(), None);
 }
 
+/// A deadline behind the last tick there is never comes, rather than at once and for ever.
+#[test]
+fn time_may_end() {
+    let mut log = Log::new();
+    let id = log.subscribe("c", 7);
+    log.emit(id, "a");
+    let options = NotifierOptions { stall_ticks: Some(5), ..options() };
+    let mut notifier = Notifier::new(Term::new(1), options).unwrap();
+    let last = Tick::new(u64::MAX);
+    notifier.handle_reconnect(&log.outbox, &log.request(id, "c", 0), last).unwrap();
+    assert_eq!(deliveries(&mut notifier, &mut log, last.get()), events(&[(1, "a")]));
+    assert_eq!(notifier.next_deadline(), None);
+}
+
 #[test]
 fn a_failed_send_is_tried_again_later_and_in_order() {
     let (mut log, id, mut notifier) = connected(3);

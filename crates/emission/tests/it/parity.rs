@@ -47,7 +47,10 @@ fn reconnect_semantics() {
     assert_eq!(log.outbox.reconnect(&log.request(id, "c1", 10)), Answer::Ok { next: Seq::new(11) });
     log.ack(id, 10).unwrap();
     assert_eq!(log.outbox.reconnect(&log.request(id, "c1", 10)), Answer::Ok { next: Seq::new(11) });
-    let gone = Answer::Stale { next: Seq::new(11), restart: Restart::Wanted };
+    let gone = Answer::Stale {
+        next: Seq::new(11),
+        restart: Restart::Wanted { epoch: samestep_emission::Epoch::new(1) },
+    };
     assert_eq!(log.outbox.reconnect(&log.request(id, "c1", 3)), gone);
 }
 
@@ -162,7 +165,10 @@ fn reconnect_invalid_sequence_future() {
     emit_all(&mut log, id, "v", 6);
     log.ack(id, 5).unwrap();
     let mut notifier = notifier(&log);
-    let invalid = Answer::Invalid { next: Seq::new(6), restart: Restart::Wanted };
+    let invalid = Answer::Invalid {
+        next: Seq::new(6),
+        restart: Restart::Wanted { epoch: samestep_emission::Epoch::new(1) },
+    };
     assert_eq!(connect(&mut notifier, &log, id, "c1", 10), invalid);
     assert_eq!(deliveries(&mut notifier, &mut log, 0), events(&[(6, "v6")]));
 }

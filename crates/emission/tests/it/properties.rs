@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use samestep_emission::{
     Answer, Applied, Change, ClientId, Epoch, Fingerprint, Index, Limits, NodeId, Notifier, NotifierOptions,
-    Origin, Outbox, Output, Position, ProducerId, Receiver, Reconnect, Refused, Restart, Resumption, Seq,
-    StallPolicy, SubscriptionId, Target, Term, Tick, Token, Verdict,
+    Origin, Outbox, Output, Position, ProducerId, Receiver, Refused, Restart, Resumption, Seq, StallPolicy,
+    SubscriptionId, Target, Term, Tick, Token, Verdict,
 };
 
 /// A change whose numbers are small enough to often mean something.
@@ -276,12 +276,17 @@ proptest! {
             }
             Answer::NotFound => prop_assert!(false, "there is such a subscription"),
         }
-        match resumption {
-            Resumption::Lost { next, .. } | Resumption::Diverged { next } => {
-                let floor_epoch = if next > floor { floor_epoch_of(&outbox, id) } else { Epoch::new(0) };
-                receiver.restart_at(next, floor_epoch);
-            }
-            _ => {}
+        if matches!(resumption, Resumption::Lost { .. } | Resumption::Diverged { .. }) {
+            receiver.restart();
+            // Also a client that is cut off at once, before anything came, is told to go on where it is.
+            let again = outbox.reconnect(&receiver.request());
+            let is_fine = match answer {
+                Answer::Stale { restart: Restart::Snapshot, .. } | Answer::Invalid { restart: Restart::Snapshot, .. } => {
+                    matches!(again, Answer::Stale { restart: Restart::Snapshot, .. })
+                }
+                _ => again == Answer::Ok { next: Seq::new(receiver.position().seq.get() + 1) },
+            };
+            prop_assert!(is_fine, "{:?} after {:?}", again, answer);
         }
         let mut got = Vec::new();
         while let Some(output) = notifier.poll(&mut outbox, Tick::new(0)) {
@@ -303,22 +308,6 @@ proptest! {
         let again = outbox.reconnect(&receiver.request());
         prop_assert_eq!(again, Answer::Ok { next: Seq::new(newest.get() + 1) });
     }
-}
-
-/// The epoch that a client must name to go on from the floor, found by asking.
-fn floor_epoch_of(outbox: &Outbox, id: SubscriptionId) -> Epoch {
-    let found = outbox.subscription(id).unwrap();
-    if found.floor() == Seq::new(0) {
-        return Epoch::new(0);
-    }
-    let asks = |epoch| {
-        let position = Position { epoch: Epoch::new(epoch), seq: found.floor() };
-        outbox.reconnect(&Reconnect { subscription: id, client: found.client().clone(), position })
-    };
-    let epochs = 0..=outbox.reign().epoch.get();
-    let right: Vec<u64> = epochs.filter(|&epoch| matches!(asks(epoch), Answer::Ok { .. })).collect();
-    assert_eq!(right.len(), 1, "exactly one epoch is right");
-    Epoch::new(right[0])
 }
 
 /// A refusal names what is full, so that the producer knows for whom it waits.

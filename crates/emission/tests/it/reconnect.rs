@@ -7,6 +7,9 @@ use samestep_emission::{
 
 use crate::log::{Log, deliveries, events, notifier};
 
+/// Of events of the first epoch.
+const WANTED: Restart = Restart::Wanted { epoch: Epoch::new(1) };
+
 const fn ok(next: u64) -> Answer {
     Answer::Ok { next: Seq::new(next) }
 }
@@ -40,7 +43,7 @@ fn lost_acknowledgements_are_no_error() {
         log.emit_many(id, 4);
         log.ack(id, 2).unwrap();
     });
-    let wanted = Restart::Wanted;
+    let wanted = WANTED;
     assert_eq!(all, [stale(3, wanted), stale(3, wanted), ok(3), ok(4), ok(5), invalid(3, wanted)]);
 }
 
@@ -77,7 +80,7 @@ fn an_epoch_that_is_not_the_events_own_is_invalid() {
         log.outbox.reconnect(&Reconnect { subscription: id, client: ClientId::new("c").unwrap(), position })
     };
     assert_eq!([answer(1, 1), answer(2, 2)], [ok(2), ok(3)]);
-    let invalid = invalid(2, Restart::Wanted);
+    let invalid = invalid(2, WANTED);
     // Another event at the same position; an epoch that has not begun.
     assert_eq!([answer(2, 1), answer(1, 2), answer(3, 1), answer(3, 0)], [invalid; 4]);
 }
@@ -174,14 +177,24 @@ fn losses_and_divergence_are_the_clients_decision() {
     let id = samestep_emission::SubscriptionId::new(1);
     let mut receiver = receiver(&log, id, 1);
     let lost = Resumption::Lost { first: Seq::new(2), next: Seq::new(4) };
-    assert_eq!(receiver.handle_answer(stale(4, Restart::Wanted), Term::new(1)), lost);
+    assert_eq!(receiver.handle_answer(stale(4, WANTED), Term::new(1)), lost);
     assert_eq!(receiver.handle_delivery(&event(id, 1, 4)), Verdict::Unexpected);
-    receiver.restart_at(Seq::new(4), Epoch::new(1));
+    receiver.restart();
+    assert_eq!(receiver.position(), Position { epoch: Epoch::new(1), seq: Seq::new(3) });
     assert_eq!(receiver.handle_delivery(&event(id, 1, 4)), Verdict::Process);
     assert_eq!(
-        receiver.handle_answer(invalid(2, Restart::Wanted), Term::new(1)),
+        receiver.handle_answer(invalid(2, WANTED), Term::new(1)),
         Resumption::Diverged { next: Seq::new(2) }
     );
+    // From a snapshot, whatever it had counts for nothing.
+    let diverged = Resumption::Diverged { next: Seq::new(1) };
+    assert_eq!(receiver.handle_answer(invalid(1, Restart::Snapshot), Term::new(1)), diverged);
+    receiver.restart();
+    assert_eq!(receiver.handle_delivery(&event(id, 1, 2)), Verdict::Gap);
+    receiver.handle_answer(invalid(1, Restart::Snapshot), Term::new(1));
+    receiver.restart();
+    let snapshot = Delivery { kind: DeliveryKind::Snapshot, ..event(id, 1, 1) };
+    assert_eq!(receiver.handle_delivery(&snapshot), Verdict::Replace);
     assert_eq!(receiver.handle_answer(Answer::NotFound, Term::new(1)), Resumption::Gone);
     receiver.handle_disconnect();
     assert!(!receiver.needs_reconnect());
@@ -206,7 +219,7 @@ fn a_wanted_snapshot_is_given_after_a_compaction() {
     log.evict(id, 3).unwrap();
     let mut notifier = notifier(&log);
     let request = log.request(id, "c", 1);
-    assert_eq!(notifier.handle_reconnect(&log.outbox, &request, Tick::new(0)), Ok(stale(4, Restart::Wanted)));
+    assert_eq!(notifier.handle_reconnect(&log.outbox, &request, Tick::new(0)), Ok(stale(4, WANTED)));
     log.compact(id, 3, "S").unwrap();
     assert_eq!(deliveries(&mut notifier, &mut log, 0), []);
     assert_eq!(
