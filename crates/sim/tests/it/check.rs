@@ -187,3 +187,18 @@ fn each_way_to_fail_fails_its_seed_and_the_next_seed_runs() {
     });
     assert_eq!(events[0].to_string(), "no b: b");
 }
+
+/// Gate 10, of campaigns: on one thread or on several.
+#[test]
+fn hashes_are_the_same_on_any_number_of_threads() {
+    let hashes = |jobs| {
+        let check =
+            Check::new().without_regressions().ignore_environment().check_every(0).seeds(24).jobs(jobs);
+        check.report(echo_test).hashes()
+    };
+    let alone = hashes(1);
+    assert_eq!(alone.len(), 24);
+    assert_eq!(alone.iter().collect::<std::collections::BTreeSet<_>>().len(), 24, "each seed is another run");
+    assert_eq!(hashes(3), alone);
+    assert_eq!(hashes(8), alone);
+}
