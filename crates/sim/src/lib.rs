@@ -54,9 +54,10 @@ pub use providers::{
     SimTaskProvider, SimTcpListener, SimTcpStream, SimTimeProvider, SimUdpSocket,
 };
 pub use runner::{
-    Attrition, AttritionScope, Chaos, Check, CheckReport, Count, Failure, FaultContext, FaultInjector,
-    IterationControl, LocalityInfo, Node, Peer, RebootKind, Replay, ReplayParseError, SimContext, TaskState,
-    Test, check, replay,
+    Attrition, AttritionScope, Chaos, Check, CheckReport, Count, Failure, FaultContext, FaultInjector, Holds,
+    IntoOutcome, IterationControl, LocalityConfig, LocalityInfo, Node, Peer, Process, ProcessFuture,
+    RebootKind, Replay, ReplayParseError, SimContext, SimulationBuilder, SimulationMetrics, SimulationReport,
+    TaskState, Test, WorkloadRunner, WorkloadTopology, check, panic_on_assertion_violations, replay,
 };
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};

@@ -258,7 +258,7 @@ fn invariants_look_at_what_is_new_and_a_panic_is_a_failure() {
         let leaders = states.values().filter(|state| **state == json!("leader")).count();
         assert!(leaders < 2, "{leaders} leaders at {milliseconds} ms");
     });
-    let json = JsonInvariant { name: "one leader".into(), check: Rc::new(one_leader) };
+    let json = JsonInvariant { name: "one leader".into(), check: std::sync::Arc::new(one_leader) };
     let mut invariants = Invariants::new(vec![Box::new(counts), Box::new(json)]);
     let checks = tallied(Buggify::default(), || {
         state.register_state("a", json!("leader"));
