@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::ambient::sim_random_range;
 use crate::arrivals::Arrivals;
 use crate::choice::ChoiceFamily;
-use crate::draws::{Stream, scale};
 use crate::fault::FaultFamily;
 use crate::kernel::{Kernel, NodeId};
 use crate::time::SimTime;
@@ -29,13 +29,13 @@ pub struct ClockConfiguration {
 }
 
 impl ClockConfiguration {
-    /// Clocks that differ from seed to seed: each way to be wrong is on in half of the seeds, with offsets of up to
-    /// a second, drifts of up to 200 parts in a million, and jumps of up to ten seconds once in ten seconds.
-    pub fn random_for_seed(seed: u64) -> Self {
-        let mut draws = Stream::from_seed(seed).fork("clock-configuration");
-        let mut up_to = |most: u64| {
-            let value = 1 + scale(draws.next_u64(), most);
-            if scale(draws.next_u64(), 2) == 1 { value } else { 0 }
+    /// Clocks drawn from the current stream, see [`set_sim_seed`](crate::set_sim_seed), so that a seed has one kind:
+    /// each way to be wrong is on in half of the seeds, with offsets of up to a second, drifts of up to 200 parts in a
+    /// million, and jumps of up to ten seconds once in ten seconds.
+    pub fn random_for_seed() -> Self {
+        let up_to = |most: u64| {
+            let value = 1 + sim_random_range(0..most);
+            if sim_random_range(0..2_u64) == 1 { value } else { 0 }
         };
         let offset_max = Duration::from_millis(up_to(1000));
         let drift_ppm_max = u32::try_from(up_to(200)).expect("at most 200");
@@ -153,6 +153,11 @@ impl Clocks {
         let clock = &mut self.nodes[node.0 as usize];
         clock.ahead_nanos = clock.ahead_at(now);
         (clock.since, clock.drift_ppm) = (now, i64::from(ppm));
+    }
+
+    /// From now on no clock jumps by itself; what they show stays as wrong as it is.
+    pub(crate) fn end_steps(&mut self) {
+        self.nodes.iter_mut().for_each(|clock| clock.steps = Arrivals::default());
     }
 
     fn step_if_due<E>(&mut self, kernel: &mut Kernel<E>, node: NodeId) {
@@ -281,6 +286,9 @@ mod tests {
             }
             last = found;
         }
+        clocks.end_steps();
+        kernel.now = SimTime::from_nanos(1 << 50);
+        assert_eq!(ahead(&mut clocks, &mut kernel, A), last, "it jumps no more");
         // 500 in the mean, and 49 ms lost after each; six deviations of 22 each way.
         assert!((350..=640).contains(&(jumps[0] + jumps[1])), "{jumps:?}");
         assert!(jumps[0] > 150 && jumps[1] > 150, "{jumps:?}");
@@ -309,6 +317,22 @@ mod tests {
             assert!(kernel.faults.count(FaultFamily::ClockDrift) > 300);
         }
         assert!(far > 1000, "it was far ahead {far} times");
+    }
+
+    #[test]
+    fn random_clocks_differ_between_seeds_and_keep_their_ranges() {
+        let of_seed = |seed| {
+            crate::set_sim_seed(seed);
+            ClockConfiguration::random_for_seed()
+        };
+        let all: Vec<_> = (0..200).map(of_seed).collect();
+        assert_eq!(all[7], of_seed(7));
+        let drifting = all.iter().filter(|one| one.drift_ppm_max > 0).count();
+        assert!((60..140).contains(&drifting), "{drifting}");
+        for one in all {
+            assert!(one.offset_max <= Duration::from_secs(1) && one.drift_ppm_max <= 200);
+            assert_eq!(one.steps_per_second > 0.0, !one.step_max.is_zero());
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use samestep_provider_traits::{
 use samestep_replay_traits::{Event, LaneContext, LaneError, Transcript};
 use samestep_sim::{
     ClockConfiguration, Down, SimProviders, SimTime, SimWorld, StorageConfiguration, WorldConfig,
+    set_sim_seed,
 };
 
 use super::add_node;
@@ -41,9 +42,10 @@ fn trace_hash(context: &LaneContext, transcript: &mut Transcript) -> Result<(), 
 }
 
 fn run(seed: u64) -> SimWorld {
+    set_sim_seed(seed);
     let config = WorldConfig::new(seed)
-        .storage(StorageConfiguration::random_for_seed(seed))
-        .clocks(ClockConfiguration::random_for_seed(seed));
+        .storage(StorageConfiguration::random_for_seed())
+        .clocks(ClockConfiguration::random_for_seed());
     let world = SimWorld::with_config(config);
     let nodes = ["a", "b", "c"].map(|name| add_node(&world, name));
     for round in 0..3_u64 {

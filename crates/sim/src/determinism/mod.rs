@@ -8,6 +8,7 @@
 mod divergence;
 mod heap;
 
+use std::cell::Cell;
 use std::thread;
 
 use crate::determinism::heap::Shuffled;
@@ -84,10 +85,18 @@ fn elsewhere(seed: u64, attempt: u64, run: impl FnOnce() -> RunReport + Send) ->
     thread::scope(|scope| {
         let run = scope.spawn(move || {
             let _holes = Shuffled::new(seed ^ attempt);
+            SALT.set(attempt + 1);
             run()
         });
         run.join().expect("a run contains the panics of its test")
     })
+}
+
+/// Shifts what no program should know, such as the keys of hash maps where those are intercepted: on the threads of
+/// runs that are compared with a first one it is another number.
+#[cfg(all(feature = "intercept", target_os = "linux"))]
+pub(crate) fn salt() -> u64 {
+    SALT.get()
 }
 
 fn is_same(left: &RunReport, right: &RunReport) -> bool {
@@ -96,6 +105,10 @@ fn is_same(left: &RunReport, right: &RunReport) -> bool {
         (report.hash, report.events, report.ended_at, kinds)
     };
     outcome(left) == outcome(right) && left.tape == right.tape
+}
+
+thread_local! {
+    static SALT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// How often two runs are made that keep their events, to find where they differ.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::draws::{Stream, scale};
+use crate::ambient::sim_random_range;
 
 /// A node's disk: how large and fast it is, and which of its faults are on.
 ///
@@ -29,7 +29,8 @@ pub struct StorageConfiguration {
     /// Room for the bytes of files. Default: 2^40. A disk that is full is counted as a fault,
     /// [`NoSpace`](crate::FaultFamily::NoSpace).
     pub capacity_bytes: u64,
-    /// What the device writes as one: 512 (default) or 4096, or any other power of two from 64 to 65 536.
+    /// What the device writes as one: 512 (default) or 4096, or any other power of two from 64 to 16 384; what is not
+    /// one is taken as the next.
     pub sector_bytes: usize,
     /// Within a sector, what a power cut leaves whole: a power of two of 1 to [`Self::sector_bytes`]. Less than a
     /// sector, and sectors may be torn. Default: 512, so none is.
@@ -149,11 +150,17 @@ impl StorageConfiguration {
         }
     }
 
-    /// A disk that differs from seed to seed, in the ranges of the seed's simulator: 10 000 to 100 000 operations
-    /// and 50 MB to 500 MB a second, latencies around the default's, and each kind of fault on in half of the
-    /// seeds. One in two has sectors of 4096 bytes, and they may be torn.
-    pub fn random_for_seed(seed: u64) -> Self {
-        let mut draws = Draws(Stream::from_seed(seed).fork("storage-configuration"));
+    /// A disk drawn from the current stream, see [`set_sim_seed`](crate::set_sim_seed), so that a seed has one: in the
+    /// ranges of the seed's simulator 10 000 to 100 000 operations and 50 MB to 500 MB a second, latencies around the
+    /// default's, and each kind of fault on in half of the seeds. One in two has sectors of 4096 bytes, and they may be
+    /// torn.
+    pub fn random_for_seed() -> Self {
+        Self::random_by(&mut |bound| sim_random_range(0..bound))
+    }
+
+    /// As [`Self::random_for_seed`], drawn by `draw`, which gives one of `0..bound`.
+    pub(crate) fn random_by(draw: &mut dyn FnMut(u64) -> u64) -> Self {
+        let mut draws = Draws(draw);
         let mut configuration = Self {
             iops: draws.within(10_000..100_001),
             bandwidth: draws.within(50_000_000..500_000_001),
@@ -204,11 +211,11 @@ impl Default for CrashConfiguration {
     }
 }
 
-struct Draws(Stream);
+struct Draws<'a>(&'a mut dyn FnMut(u64) -> u64);
 
-impl Draws {
+impl Draws<'_> {
     fn within(&mut self, range: Range<u64>) -> u64 {
-        range.start + scale(self.0.next_u64(), range.end - range.start)
+        range.start + (self.0)(range.end - range.start)
     }
 
     fn is_on(&mut self) -> bool {
@@ -241,6 +248,7 @@ mod tests {
     use std::time::Duration;
 
     use super::StorageConfiguration;
+    use crate::ambient::set_sim_seed;
 
     /// The figures are those of moonpool-sim 0.8's page.
     #[test]
@@ -255,7 +263,11 @@ mod tests {
 
     #[test]
     fn random_configurations_keep_their_ranges_and_differ() {
-        let all: Vec<_> = (0..500).map(StorageConfiguration::random_for_seed).collect();
+        let of_seed = |seed| {
+            set_sim_seed(seed);
+            StorageConfiguration::random_for_seed()
+        };
+        let all: Vec<_> = (0..500).map(of_seed).collect();
         for one in &all {
             assert!((10_000..=100_000).contains(&one.iops), "{}", one.iops);
             assert!((50_000_000..=500_000_000).contains(&one.bandwidth), "{}", one.bandwidth);
@@ -266,7 +278,7 @@ mod tests {
             assert!(one.read_latency.start < one.read_latency.end);
             assert!(one.atomic_bytes <= one.sector_bytes);
         }
-        assert_eq!(all[3], StorageConfiguration::random_for_seed(3));
+        assert_eq!(all[3], of_seed(3));
         let faulty = all.iter().filter(|one| one.sync_failure_probability > 0.0).count();
         assert!((150..350).contains(&faulty), "{faulty}");
         let large = all.iter().filter(|one| one.sector_bytes == 4096).count();

@@ -99,3 +99,55 @@ fn each_piece(
 
 /// Four pages: a small file costs little, a large one few pieces.
 const PIECE_BYTES: u64 = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::Media;
+    use crate::draws::{Stream, scale};
+
+    /// Against a vector: writes, cuts, flipped bits and reads across the borders of pieces.
+    #[test]
+    fn it_is_a_vector_with_zeros_behind() {
+        const LEN: usize = 100_000;
+        let mut random = Stream::from_seed(1);
+        let mut draw = |bound: usize| usize::try_from(scale(random.next_u64(), bound as u64)).unwrap();
+        let (mut media, mut vector) = (Media::new(512), vec![0_u8; LEN]);
+        for _ in 0..2000 {
+            let (start, len) = (draw(LEN), draw(20_000));
+            let range = start..LEN.min(start + len);
+            match draw(8) {
+                0 => {
+                    media.truncate(start as u64);
+                    vector[start..].fill(0);
+                }
+                1 => {
+                    let is_there = media.flip(start as u64 * 8 + 3);
+                    assert!(is_there || vector[start] == 0);
+                    vector[start] ^= if is_there { 8 } else { 0 };
+                }
+                2..5 => {
+                    let bytes = vec![u8::try_from(draw(3)).unwrap(); range.len()];
+                    assert_eq!(media.write(start as u64, &bytes), vector[range.clone()] != bytes);
+                    vector[range].copy_from_slice(&bytes);
+                }
+                _ => {
+                    let mut bytes = vec![9; range.len()];
+                    media.read(start as u64, &mut bytes);
+                    assert_eq!(bytes, vector[range]);
+                }
+            }
+            let last = vector.iter().rposition(|byte| *byte != 0);
+            assert!(last.is_none_or(|last| (last as u64) < media.end()));
+        }
+    }
+
+    #[test]
+    fn holes_take_no_memory() {
+        let mut media = Media::new(4096);
+        assert!(media.write(1 << 40, b"far"));
+        assert!(!media.write(5, &[0; 100]), "zeros over zeros");
+        assert_eq!(media.pieces.len(), 1);
+        media.truncate(1 << 40);
+        assert_eq!((media.pieces.len(), media.end()), (0, 0));
+    }
+}

@@ -76,6 +76,12 @@ pub enum Failure {
         /// Its name.
         task: String,
     },
+    /// A task started a thread, which no seed decides about. Found with feature `intercept`.
+    #[error("a thread was started in {site}, and no seed can repeat what it does")]
+    EscapedThread {
+        /// From where.
+        site: String,
+    },
     /// A second run of the same seed and decisions was another run.
     #[error(transparent)]
     Divergence(#[from] Box<Divergence>),
@@ -94,6 +100,7 @@ impl Failure {
             Self::TooManyEvents { .. } => "too many events",
             Self::Spinning { .. } => "spinning",
             Self::ForeignWake { .. } => "foreign wake",
+            Self::EscapedThread { .. } => "thread",
             Self::Divergence(_) => "divergence",
         }
     }

@@ -154,6 +154,8 @@ impl WorldConfig {
             random,
             ambient: Ambient::of_part(self.seed, random),
             last_event: None,
+            #[cfg(all(feature = "intercept", target_os = "linux"))]
+            intercepted: crate::intercept::Calls::new(self.seed, crate::determinism::salt()),
         }
     }
 }

@@ -132,6 +132,11 @@ impl SimWorld {
         core.clocks.drift(core.kernel.now, node, ppm);
     }
 
+    /// From now on no wall clock jumps by itself. Those that are wrong stay so.
+    pub fn end_clock_steps(&self) {
+        self.shared.core.borrow_mut().clocks.end_steps();
+    }
+
     fn step_clock(&self, node: NodeId, by_nanos: i64) {
         let core = &mut *self.shared.core.borrow_mut();
         core.clocks.step(&mut core.kernel, node, by_nanos);
