@@ -2,7 +2,8 @@
 //!
 //! # What this crate does not do
 //!
-//! It opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
+//! A world opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
+//! Around runs, `check` reads the environment variables that it names, and keeps failures in a file.
 
 mod ambient;
 mod arrivals;

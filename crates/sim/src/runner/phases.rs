@@ -270,6 +270,7 @@ pub(crate) fn end_faults(world: &SimWorld, storage: &StorageConfiguration) {
         ..storage.clone()
     };
     world.nodes().into_iter().for_each(|node| world.configure_storage(node, &healthy));
+    world.end_clock_steps();
     disable_buggify();
     let core = &mut *world.shared.core.borrow_mut();
     core.time_chaos = TimeChaos::none();

@@ -37,13 +37,15 @@ pub(crate) fn shrink_best(
     failure: &Failure,
     runs_max: u32,
 ) -> Option<Shrunk> {
+    let all = tape.clone();
     let mut best = shrink(scenario, seed, tape, failure, runs_max)?;
     let mut seeds = Stream::from_seed(seed).fork("simpler");
     for attempt in 0..OTHER_SEEDS_MAX {
         if best.tape.len() <= FEW || best.runs >= runs_max {
             break;
         }
-        let mut setup = best.tape.clone();
+        // Now those faults that were left, now those that there were.
+        let mut setup = if attempt % 3 == 2 { all.clone() } else { best.tape.clone() };
         setup.retain(|key, _| is_setup(key));
         let other = seeds.next_u64();
         // Every other time with fewer families of faults.
