@@ -63,6 +63,7 @@ pub use runner::{
     IntoOutcome, IterationControl, LocalityConfig, LocalityInfo, Node, Peer, Process, ProcessFuture,
     RebootKind, Replay, ReplayParseError, SimContext, SimulationBuilder, SimulationMetrics, SimulationReport,
     TaskState, Test, WorkloadRunner, WorkloadTopology, check, panic_on_assertion_violations, replay,
+    timeline,
 };
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};

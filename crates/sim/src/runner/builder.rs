@@ -602,12 +602,11 @@ impl fmt::Debug for WorkloadRunner {
 
 /// A [`Workload`] of any type.
 trait AnyWorkload {
-    fn enter<'a>(
-        &'a mut self,
-        phase: Phase,
-        context: &'a WorkloadContext<SimProviders>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Box<dyn Error>>> + 'a>>;
+    fn enter<'a>(&'a mut self, phase: Phase, context: &'a WorkloadContext<SimProviders>) -> PhaseFuture<'a>;
 }
+
+/// A [`Workload`] in one of its phases.
+type PhaseFuture<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Error>>> + 'a>>;
 
 #[derive(Clone, Copy)]
 enum Phase {
@@ -617,11 +616,7 @@ enum Phase {
 }
 
 impl<W: Workload<SimProviders>> AnyWorkload for W {
-    fn enter<'a>(
-        &'a mut self,
-        phase: Phase,
-        context: &'a WorkloadContext<SimProviders>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Box<dyn Error>>> + 'a>> {
+    fn enter<'a>(&'a mut self, phase: Phase, context: &'a WorkloadContext<SimProviders>) -> PhaseFuture<'a> {
         match phase {
             Phase::Setup => Box::pin(self.setup(context)),
             Phase::Run => Box::pin(self.run(context)),

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -299,10 +298,6 @@ impl Cluster {
 
     pub(crate) fn place_of(&self, name: &str) -> Option<usize> {
         self.shared.peers.iter().position(|peer| peer.name == name)
-    }
-
-    pub(crate) fn place_of_ip(&self, ip: IpAddr) -> Option<usize> {
-        self.shared.peers.iter().position(|peer| peer.ip == ip)
     }
 
     pub(crate) fn node(&self, place: usize) -> NodeId {

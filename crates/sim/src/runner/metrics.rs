@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::chaos::{AssertionStats, BuggifySite, buggify_listing};
+use crate::chaos::{AssertionStats, BuggifySite, ContractViolation, buggify_listing};
 use crate::fault::FaultFamily;
 use crate::runner::campaign::CampaignReport;
 
@@ -74,7 +74,7 @@ impl SimulationReport {
             individual_metrics.push(if seed.has_failed { Err(failure_of(seed.seed)) } else { Ok(one) });
         }
         let (violations, coverage): (Vec<_>, Vec<_>) =
-            report.violations().into_iter().partition(|violation| violation.is_failure());
+            report.violations().into_iter().partition(ContractViolation::is_failure);
         Self {
             iterations: report.seeds.len(),
             successful_runs: report.seeds.len() - report.failed.len(),

@@ -31,7 +31,7 @@ pub use builder::{
 };
 pub use campaign::IterationControl;
 pub use chaos::Chaos;
-pub use check::{Check, CheckReport, check, replay};
+pub use check::{Check, CheckReport, check, replay, timeline};
 pub use context::{LocalityInfo, Peer, SimContext};
 pub use inject::{FaultContext, FaultInjector};
 pub use metrics::{SimulationMetrics, SimulationReport, panic_on_assertion_violations};

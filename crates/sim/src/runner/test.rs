@@ -1,7 +1,7 @@
 //! The definition of a test: members, faults, checks.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::{Range, RangeInclusive};
@@ -272,7 +272,7 @@ impl Test {
     }
 
     fn describe(&mut self, what: &(impl fmt::Debug + ?Sized)) {
-        self.description.push_str(&format!("{what:?};"));
+        let _ = write!(self.description, "{what:?};");
     }
 }
 

@@ -28,7 +28,7 @@ async fn echo(stream: &impl TcpStream) -> io::Result<()> {
 /// Asks until it is answered, and gives up a connection that does not answer.
 async fn ask(context: &SimContext, question: u64) -> u64 {
     loop {
-        let time = context.time().clone();
+        let time = *context.time();
         let answer = time.timeout(Duration::from_secs(1), async {
             let stream = context.connect("server:80").await?;
             stream.write_all(Box::new(question.to_le_bytes())).await.0?;

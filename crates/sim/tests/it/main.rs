@@ -13,4 +13,5 @@ mod readme;
 mod seed;
 mod seeds;
 mod storage_contract;
+mod timeline;
 mod world;
