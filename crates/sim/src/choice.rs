@@ -105,6 +105,8 @@ pub(crate) struct Choices {
     /// How many decisions each place of each family made, and its stream.
     places: [Vec<Place>; FAMILIES.len()],
     source: Source,
+    /// A bit for each family whose decisions are all plain.
+    plain: u16,
     made: u64,
 }
 
@@ -125,8 +127,20 @@ impl Choices {
         Self::from_source(seed, Source::Taped(tape))
     }
 
+    /// The same, and all decisions of these families are plain.
+    pub(crate) fn with_plain(mut self, families: &[ChoiceFamily]) -> Self {
+        self.plain = families.iter().fold(self.plain, |plain, family| plain | 1 << *family as u16);
+        self
+    }
+
     fn from_source(seed: u64, source: Source) -> Self {
-        Self { root: Stream::from_seed(seed).fork("choices"), places: Default::default(), source, made: 0 }
+        Self {
+            root: Stream::from_seed(seed).fork("choices"),
+            places: Default::default(),
+            source,
+            plain: 0,
+            made: 0,
+        }
     }
 
     /// One of `0..bound`; 0 is plain. Nothing is decided, and no number used up, if `bound` is below 2.
@@ -188,6 +202,9 @@ impl Choices {
     /// The tape's outcome, or the one that was drawn, which is then kept.
     #[cold]
     fn taped_or_kept(&mut self, key: ChoiceKey, drawn: u64) -> u64 {
+        if self.plain & 1 << key.family as u16 != 0 {
+            return 0;
+        }
         match &mut self.source {
             Source::Drawn => drawn,
             Source::Recorded(tape) => {

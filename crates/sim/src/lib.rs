@@ -14,6 +14,8 @@ mod disk;
 mod draws;
 mod error;
 mod fault;
+#[cfg(all(feature = "intercept", target_os = "linux"))]
+mod intercept;
 mod kernel;
 mod net;
 pub mod oracle;
@@ -43,6 +45,8 @@ pub use disk::{
 };
 pub use error::{SimulationError, SimulationResult};
 pub use fault::{FaultEvent, FaultFamily, FaultLog};
+#[cfg(all(feature = "intercept", target_os = "linux"))]
+pub use intercept::{Intercepted, InterceptedCalls};
 pub use kernel::NodeId;
 pub use net::{
     ChaosConfiguration, ConnectFailureMode, LatencyDistribution, Message, NetworkConfiguration,

@@ -77,4 +77,5 @@ const MODULES: &[(&str, &[&str])] = &[
     ("benches/src", &["alloc", "mapped"]),
     ("crates/wal/tests/flips", &["alloc"]),
     ("crates/noun/tests/it", &["alloc"]),
+    ("crates/sim/tests/allocations", &["alloc"]),
 ];

@@ -8,6 +8,7 @@
 mod divergence;
 mod heap;
 
+use std::cell::Cell;
 use std::thread;
 
 use crate::determinism::heap::Shuffled;
@@ -37,31 +38,65 @@ pub(crate) fn compare_with_second(
     first: RunReport,
     setup: &impl Setup,
 ) -> Result<RunReport, Box<Divergence>> {
-    let second = run_elsewhere(plan, 0, setup);
-    if is_same(&first, &second) {
-        return Ok(first);
-    }
-    // What differs by chance differs again, though it may be elsewhere.
     let keeping =
         RunPlan { config: WorldConfig { keeps_trace: true, ..plan.config.clone() }, ..plan.clone() };
+    let run = |keeps| run_one(if keeps == Keeps::Events { &keeping } else { plan }, setup, &mut |_| {});
+    match compare(&first, &run) {
+        Ok(()) => Ok(first),
+        Err(divergence) => Err(divergence),
+    }
+}
+
+/// What is kept of a run that is made for comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// What the first run kept.
+    AsBefore,
+    /// Its events too.
+    Events,
+}
+
+/// Makes a run once more by `run`, and compares it with `first`.
+///
+/// # Errors
+///
+/// [`Divergence`] if they differ.
+pub(crate) fn compare(
+    first: &RunReport,
+    run: &(dyn Fn(Keeps) -> RunReport + Sync),
+) -> Result<(), Box<Divergence>> {
+    let second = elsewhere(first.seed, 0, || run(Keeps::AsBefore));
+    if is_same(first, &second) {
+        return Ok(());
+    }
+    // What differs by chance differs again, though it may be elsewhere.
     for attempt in 1..=ATTEMPTS {
-        let (left, right) = (run_one(&keeping, setup, &mut |_| {}), run_elsewhere(&keeping, attempt, setup));
+        let left = run(Keeps::Events);
+        let right = elsewhere(first.seed, attempt, || run(Keeps::Events));
         if !is_same(&left, &right) {
             return Err(Box::new(Divergence::between(&left, &right)));
         }
     }
-    Err(Box::new(Divergence::between(&first, &second)))
+    Err(Box::new(Divergence::between(first, &second)))
 }
 
-/// Runs `plan` on a thread of its own, with a heap that is full of holes.
-fn run_elsewhere(plan: &RunPlan, attempt: u64, setup: &impl Setup) -> RunReport {
+/// Calls `run` on a thread of its own, with a heap that is full of holes.
+fn elsewhere(seed: u64, attempt: u64, run: impl FnOnce() -> RunReport + Send) -> RunReport {
     thread::scope(|scope| {
-        let run = scope.spawn(|| {
-            let _holes = Shuffled::new(plan.config.seed ^ attempt);
-            run_one(plan, setup, &mut |_| {})
+        let run = scope.spawn(move || {
+            let _holes = Shuffled::new(seed ^ attempt);
+            SALT.set(attempt + 1);
+            run()
         });
         run.join().expect("a run contains the panics of its test")
     })
+}
+
+/// Shifts what no program should know, such as the keys of hash maps where those are intercepted: on the threads of
+/// runs that are compared with a first one it is another number.
+#[cfg(all(feature = "intercept", target_os = "linux"))]
+pub(crate) fn salt() -> u64 {
+    SALT.get()
 }
 
 fn is_same(left: &RunReport, right: &RunReport) -> bool {
@@ -70,6 +105,10 @@ fn is_same(left: &RunReport, right: &RunReport) -> bool {
         (report.hash, report.events, report.ended_at, kinds)
     };
     outcome(left) == outcome(right) && left.tape == right.tape
+}
+
+thread_local! {
+    static SALT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// How often two runs are made that keep their events, to find where they differ.

@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use samestep_provider_traits::TimeProvider;
 
+use crate::kernel::NodeId;
 use crate::world::registry::Home;
-use crate::world::{SleepFuture, WeakSimWorld, enter};
+use crate::world::{Core, SleepFuture, WeakSimWorld, enter};
 
 /// Clocks and timers of one boot of a node.
 ///
@@ -45,13 +46,8 @@ impl TimeProvider for SimTimeProvider {
 
     fn wall_clock(&self) -> SystemTime {
         let home = self.home;
-        let nanos = enter(home.world, |core| {
-            let drift = core.time_chaos.drift_nanos_max;
-            core.clocks.wall_clock(&mut core.kernel, home.node, drift)
-        });
-        let shift = Duration::from_nanos(u64::try_from(nanos.unsigned_abs()).unwrap_or(u64::MAX));
-        let shown = if nanos < 0 { WORLD_BEGAN.saturating_sub(shift) } else { WORLD_BEGAN + shift };
-        SystemTime::UNIX_EPOCH + shown
+        let nanos = enter(home.world, |core| core.wall_clock_nanos(home.node)).max(0);
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     #[expect(refining_impl_trait, reason = "sleeps have a name and can be stored")]
@@ -62,6 +58,15 @@ impl TimeProvider for SimTimeProvider {
     #[expect(refining_impl_trait, reason = "sleeps have a name and can be stored")]
     fn sleep_until(&self, deadline: Duration) -> SleepFuture {
         SleepFuture::at(self.home, deadline)
+    }
+}
+
+impl Core {
+    /// What the wall clock of `node`, or of the test itself, shows: nanoseconds since 1970.
+    pub(crate) fn wall_clock_nanos(&mut self, node: Option<NodeId>) -> i128 {
+        let drift = self.time_chaos.drift_nanos_max;
+        let since_start = self.clocks.wall_clock(&mut self.kernel, node, drift);
+        since_start + i128::try_from(WORLD_BEGAN.as_nanos()).unwrap_or(i128::MAX)
     }
 }
 

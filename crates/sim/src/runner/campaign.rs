@@ -11,8 +11,8 @@ use crate::fault::FaultFamily;
 use crate::runner::clock::WallTimer;
 use crate::runner::progress::Progress;
 use crate::runner::replay::Replay;
-use crate::runner::scenario::{Outcome, Request, Scenario};
-use crate::runner::shrink::{Shrunk, shrink};
+use crate::runner::scenario::{Outcome, Request, Scenario, run_twice};
+use crate::runner::shrink::{Shrunk, shrink_best};
 use crate::runner::{Failure, regressions, run_in_order};
 
 /// How many runs a campaign makes.
@@ -111,7 +111,14 @@ pub(crate) fn run(plan: &CampaignPlan, scenario: &dyn Scenario) -> CampaignRepor
 }
 
 /// Runs one run again, with its events kept.
-pub(crate) fn run_again(scenario: &dyn Scenario, replay: &Replay, until_event: Option<u64>) -> Outcome {
+///
+/// What differs by chance shows itself in `attempts` comparisons.
+pub(crate) fn run_again(
+    scenario: &dyn Scenario,
+    replay: &Replay,
+    until_event: Option<u64>,
+    attempts: u32,
+) -> Outcome {
     let request = Request {
         tape: replay.tape.clone(),
         keeps_tape: replay.tape.is_none(),
@@ -119,7 +126,7 @@ pub(crate) fn run_again(scenario: &dyn Scenario, replay: &Replay, until_event: O
         until_event,
         ..Request::of_seed(replay.seed)
     };
-    scenario.run(&request)
+    run_twice(scenario, &request, attempts)
 }
 
 struct Campaign<'a> {
@@ -145,7 +152,7 @@ impl Campaign<'_> {
         for replay in replays {
             let request = Request { tape: replay.tape.clone(), ..Request::of_seed(replay.seed) };
             let timer = WallTimer::start();
-            let outcome = self.scenario.run(&request);
+            let outcome = run_twice(self.scenario, &request, 1);
             self.take(outcome, timer.elapsed(), Some(replay))?;
         }
         ControlFlow::Continue(())
@@ -167,7 +174,9 @@ impl Campaign<'_> {
         };
         let run = |number: u64| {
             let timer = WallTimer::start();
-            let outcome = scenario.run(&Request::of_seed(seed_of(number)));
+            let request = Request::of_seed(seed_of(number));
+            let is_checked = plan.check_every > 0 && number % plan.check_every == 0;
+            let outcome = if is_checked { run_twice(scenario, &request, 1) } else { scenario.run(&request) };
             (outcome, timer.elapsed())
         };
         let mut progress = Progress::start(&plan.name);
@@ -237,11 +246,11 @@ impl Campaign<'_> {
                     self.scenario.run(&request).report.tape
                 }
             };
-            shrunk = shrink(self.scenario, seed, tape, &failures[0], self.plan.shrink_runs_max);
+            shrunk = shrink_best(self.scenario, seed, tape, &failures[0], self.plan.shrink_runs_max);
         }
         if let Some(shrunk) = &shrunk {
             if shrunk.tape.len() <= CHOICES_PRINTED_MAX {
-                replay.tape = Some(shrunk.tape.clone());
+                (replay.seed, replay.tape) = (shrunk.seed, Some(shrunk.tape.clone()));
             }
         }
         if let (Some(path), true, false) = (&self.plan.regressions, is_first, was_known) {

@@ -70,7 +70,7 @@ enum Regressions {
 }
 
 impl Check {
-    /// 64 seeds, on all of the machine's threads; one in 16 is run twice; failures are shrunk in at most 2,000 runs and
+    /// 64 seeds, on all of the machine's threads; one in 16 is run twice; failures are shrunk in at most 6,000 runs and
     /// kept in `sim-regressions/` beside the package's manifest; the environment is heard.
     pub fn new() -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Check {
             control: IterationControl::FixedCount(64),
             jobs: None,
             regressions: Regressions::OfTest,
-            shrink_runs_max: 2_000,
+            shrink_runs_max: 6_000,
             stops_at_first_failure: false,
             check_every: 16,
             reads_environment: true,
@@ -274,7 +274,7 @@ pub(crate) fn test_scenario<'a>(define: &'a (dyn Fn(&mut Test) + Sync + 'a)) -> 
 
 /// Runs one run with all that can be told of it.
 pub(crate) fn one_run(scenario: &dyn Scenario, replay: &Replay, environment: &Environment) {
-    let outcome = run_again(scenario, replay, environment.until_event);
+    let outcome = run_again(scenario, replay, environment.until_event, ATTEMPTS);
     let is_other = replay.config.is_some_and(|config| config != outcome.config);
     if is_other {
         eprintln!("this line is of another configuration of the test: it may name another run now");
@@ -306,4 +306,6 @@ fn write_timeline(path: &Path, timeline: &Timeline) {
     }
 }
 
+/// How often the one run is compared with itself: an order of two shows itself in all but one of a million.
+const ATTEMPTS: u32 = 20;
 const EVENTS_SHOWN_MAX: usize = 20;

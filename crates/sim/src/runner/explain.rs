@@ -52,7 +52,7 @@ pub(crate) fn notes(report: &CampaignReport) -> String {
 
 fn run_text(test: &TestName, scenario: &dyn Scenario, run: &FailedRun) -> String {
     let mut text = String::new();
-    let again = run_again(scenario, &run.replay, None);
+    let again = run_again(scenario, &run.replay, None, ATTEMPTS);
     let failures = if again.report.failures.is_empty() { &run.failures } else { &again.report.failures };
     let _ = write!(text, "seed {}", run.seed);
     if let Some(shrunk) = &run.shrunk {
@@ -93,6 +93,8 @@ fn faults_text(faults: &FaultLog, nodes: &[String]) -> String {
     text
 }
 
+/// How often a run is compared with itself, if it is not known to fail otherwise.
+const ATTEMPTS: u32 = 3;
 const SHOWN_MAX: usize = 5;
 const CHOICES_SHOWN_MAX: usize = 30;
 const FAULTS_SHOWN_MAX: usize = 20;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::determinism::Divergence;
 use crate::kernel::NodeId;
 use crate::time::SimTime;
 use crate::trace::TaskId;
@@ -75,6 +76,15 @@ pub enum Failure {
         /// Its name.
         task: String,
     },
+    /// A task started a thread, which no seed decides about. Found with feature `intercept`.
+    #[error("a thread was started in {site}, and no seed can repeat what it does")]
+    EscapedThread {
+        /// From where.
+        site: String,
+    },
+    /// A second run of the same seed and decisions was another run.
+    #[error(transparent)]
+    Divergence(#[from] Box<Divergence>),
 }
 
 impl Failure {
@@ -90,6 +100,8 @@ impl Failure {
             Self::TooManyEvents { .. } => "too many events",
             Self::Spinning { .. } => "spinning",
             Self::ForeignWake { .. } => "foreign wake",
+            Self::EscapedThread { .. } => "thread",
+            Self::Divergence(_) => "divergence",
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn run_in_order<T: Send>(
     run: impl Fn(u64) -> T + Sync,
     mut merge: impl FnMut(u64, T) -> ControlFlow<()>,
 ) {
+    let run = |number| on_own_thread(|| run(number));
     if jobs < 2 {
         for number in 0..count {
             if merge(number, run(number)).is_break() {
@@ -56,6 +57,15 @@ pub(crate) fn run_in_order<T: Send>(
             }
         }
     });
+}
+
+/// With feature `intercept` the keys of a thread's hash maps are those of the seed that made the first map there, so
+/// each run has a thread of its own.
+fn on_own_thread<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    if !cfg!(feature = "intercept") {
+        return run();
+    }
+    thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// How many threads this machine runs at once.

@@ -25,7 +25,7 @@ use crate::world::{SimWorld, WorldConfig};
 
 /// Runs the test that `define` defines, once.
 pub(crate) fn run_test(define: &dyn Fn(&mut Test), request: &Request) -> Outcome {
-    let choices = match &request.tape {
+    let choices = match request.tape.as_ref().or(request.setup.as_ref()) {
         Some(tape) => Choices::taped(request.seed, tape.clone()),
         None if request.keeps_tape => Choices::recorded(request.seed),
         None => Choices::drawn(request.seed),
@@ -76,6 +76,7 @@ pub(crate) fn run_test(define: &dyn Fn(&mut Test), request: &Request) -> Outcome
 
 fn world_config(request: &Request, faults: &Faults, test: &Test) -> WorldConfig {
     let mut config = faults.configure(WorldConfig::new(request.seed));
+    config.plain = request.plain;
     if let Some(tape) = &request.tape {
         config = config.replay(tape.clone());
     } else if request.keeps_tape {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::chaos::Checks;
-use crate::choice::Tape;
+use crate::choice::{ChoiceFamily, Tape};
+use crate::determinism::{Keeps, compare};
 use crate::fault::FaultFamily;
 use crate::runner::{Failure, RunReport};
 
@@ -19,12 +20,34 @@ impl<F: Fn(&Request) -> Outcome + Sync> Scenario for F {
     }
 }
 
+/// Runs a scenario, and once more on another thread and heap; a difference is the run's first failure. What differs by
+/// chance may be the same: so it is run up to `attempts` times more.
+pub(crate) fn run_twice(scenario: &dyn Scenario, request: &Request, attempts: u32) -> Outcome {
+    let mut outcome = scenario.run(request);
+    if request.until_event.is_some() {
+        return outcome;
+    }
+    let again = |keeps| {
+        let keeps_trace = request.keeps_trace || keeps == Keeps::Events;
+        scenario.run(&Request { keeps_trace, ..request.clone() }).report
+    };
+    let divergence = (0..attempts).find_map(|_| compare(&outcome.report, &again).err());
+    if let Some(divergence) = divergence {
+        outcome.report.failures.insert(0, Failure::Divergence(divergence));
+    }
+    outcome
+}
+
 /// Which run.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) seed: u64,
     /// The decisions; drawn from the seed if there are none.
     pub(crate) tape: Option<Tape>,
+    /// The decisions that are made before there is a world, if those alone are given.
+    pub(crate) setup: Option<Tape>,
+    /// Families whose decisions are all plain.
+    pub(crate) plain: &'static [ChoiceFamily],
     /// Whether the decisions are kept.
     pub(crate) keeps_tape: bool,
     /// Whether the events are kept.
@@ -36,7 +59,15 @@ pub(crate) struct Request {
 impl Request {
     /// A run of this seed, of which nothing is kept.
     pub(crate) const fn of_seed(seed: u64) -> Self {
-        Self { seed, tape: None, keeps_tape: false, keeps_trace: false, until_event: None }
+        Self {
+            seed,
+            tape: None,
+            setup: None,
+            plain: &[],
+            keeps_tape: false,
+            keeps_trace: false,
+            until_event: None,
+        }
     }
 
     /// A run of this seed and tape.

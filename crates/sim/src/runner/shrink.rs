@@ -7,13 +7,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::choice::{ChoiceKey, Tape};
+use crate::choice::{ChoiceFamily, ChoiceKey, Tape};
+use crate::draws::Stream;
 use crate::runner::Failure;
-use crate::runner::scenario::{Outcome, Request, Scenario};
+use crate::runner::scenario::{Outcome, Request, Scenario, run_twice};
 
 /// What shrinking came to.
 #[derive(Debug)]
 pub(crate) struct Shrunk {
+    /// The run's seed, which may be another one than that which failed first.
+    pub(crate) seed: u64,
     pub(crate) tape: Tape,
     /// The run of that tape.
     pub(crate) outcome: Outcome,
@@ -23,6 +26,54 @@ pub(crate) struct Shrunk {
     pub(crate) runs: u32,
     /// Whether it ended because it had run often enough.
     pub(crate) is_cut_short: bool,
+}
+
+/// Shrinks as [`shrink`] does, and if many decisions are left, from runs of other seeds that fail the same way: one may
+/// lead to a least run that is less.
+pub(crate) fn shrink_best(
+    scenario: &dyn Scenario,
+    seed: u64,
+    tape: Tape,
+    failure: &Failure,
+    runs_max: u32,
+) -> Option<Shrunk> {
+    let mut best = shrink(scenario, seed, tape, failure, runs_max)?;
+    let mut seeds = Stream::from_seed(seed).fork("simpler");
+    for attempt in 0..OTHER_SEEDS_MAX {
+        if best.tape.len() <= FEW || best.runs >= runs_max {
+            break;
+        }
+        let mut setup = best.tape.clone();
+        setup.retain(|key, _| is_setup(key));
+        let other = seeds.next_u64();
+        // Every other time with fewer families of faults.
+        let dropped = if attempt % 2 == 1 { seeds.next_u64() } else { 0 };
+        let mut place = 0_u32;
+        setup.retain(|_, _| {
+            place += 1;
+            dropped.rotate_right(place) & 1 == 0
+        });
+        // And with the least latencies: a fault that strikes at one moment of the plain run is simpler.
+        let plain = if attempt % 4 > 1 { PLAIN } else { &[] };
+        let request = Request { setup: Some(setup), plain, keeps_tape: true, ..Request::of_seed(other) };
+        let outcome = scenario.run(&request);
+        best.runs += 1;
+        let is_divergence = matches!(failure, Failure::Divergence(_));
+        if is_divergence || outcome.failure().is_some_and(|found| found.kind() == failure.kind()) {
+            let shrunk = shrink(scenario, other, outcome.report.tape, failure, runs_max - best.runs);
+            let Some(mut shrunk) = shrunk else {
+                best.runs += 1;
+                continue;
+            };
+            let runs = best.runs + shrunk.runs;
+            if shrunk.tape.len() < best.tape.len() {
+                shrunk.choices_before = best.choices_before;
+                best = shrunk;
+            }
+            best.runs = runs;
+        }
+    }
+    Some(best)
 }
 
 /// Shrinks `tape`, with which the run of `seed` fails as `failure` does, in at most `runs_max` runs. None if it does not
@@ -36,22 +87,28 @@ pub(crate) fn shrink(
 ) -> Option<Shrunk> {
     let choices_before = tape.len();
     let kind = failure.kind().to_owned();
-    let mut search = Search { scenario, seed, kind, runs: 0, runs_max, best: None };
+    let is_divergence = matches!(failure, Failure::Divergence(_));
+    let mut search = Search { scenario, seed, kind, is_divergence, runs: 0, runs_max, best: None };
     search.try_tape(tape).then_some(())?;
+    search.drop_setup();
     search.drop_all();
     search.drop_groups(|key| (key.family as u32, None::<u32>));
     search.drop_groups(|key| (key.family as u32, Some(key.place)));
-    while search.drop_pieces() | search.lower_values() && !search.is_over() {}
+    while (search.drop_pieces() | search.drop_shifting() | search.lower_values() | search.drop_pairs())
+        && !search.is_over()
+    {}
     let is_cut_short = search.is_over();
     let Search { runs, best, .. } = search;
     let (tape, outcome) = best?;
-    Some(Shrunk { tape, outcome, choices_before, runs, is_cut_short })
+    Some(Shrunk { seed, tape, outcome, choices_before, runs, is_cut_short })
 }
 
 struct Search<'a> {
     scenario: &'a dyn Scenario,
     seed: u64,
     kind: String,
+    /// The failure is that two runs differ.
+    is_divergence: bool,
     runs: u32,
     runs_max: u32,
     best: Option<(Tape, Outcome)>,
@@ -64,12 +121,57 @@ impl Search<'_> {
             return false;
         }
         self.runs += 1;
-        let outcome = self.scenario.run(&Request::of_tape(self.seed, tape.clone()));
-        let fails = outcome.failure().is_some_and(|failure| failure.kind() == self.kind);
+        let outcome = self.run(&Request::of_tape(self.seed, tape.clone()));
+        let fails = self.fails(&outcome);
         if fails {
             self.best = Some((tape, outcome));
         }
         fails
+    }
+
+    fn run(&self, request: &Request) -> Outcome {
+        if self.is_divergence {
+            run_twice(self.scenario, request, DIVERGENCE_ATTEMPTS)
+        } else {
+            self.scenario.run(request)
+        }
+    }
+
+    fn fails(&self, outcome: &Outcome) -> bool {
+        outcome.failure().is_some_and(|failure| failure.kind() == self.kind)
+    }
+
+    /// Tries with fewer families of faults and members, and all other decisions drawn anew: a run with fewer of them
+    /// may fail for other reasons than this one, which are as good.
+    fn drop_setup(&mut self) {
+        let mut setup = self.tape().clone();
+        setup.retain(|key, _| is_setup(key));
+        let mut plain: &'static [ChoiceFamily] = &[];
+        for key in [None].into_iter().chain(setup.keys().copied().map(Some).collect::<Vec<_>>()) {
+            let mut fewer = setup.clone();
+            let plainer = match key {
+                None => PLAIN,
+                Some(key) => {
+                    fewer.remove(&key);
+                    plain
+                }
+            };
+            let drawn = Request {
+                setup: Some(fewer.clone()),
+                plain: plainer,
+                keeps_tape: true,
+                ..Request::of_seed(self.seed)
+            };
+            if self.is_over() {
+                return;
+            }
+            self.runs += 1;
+            let outcome = self.run(&drawn);
+            // The tape must give the same run, which it does unless a thread or the like plays its part.
+            if self.fails(&outcome) && self.try_tape(outcome.report.tape) {
+                (setup, plain) = (fewer, plainer);
+            }
+        }
     }
 
     fn drop_all(&mut self) {
@@ -103,6 +205,55 @@ impl Search<'_> {
             piece /= 2;
         }
         self.tape().len() < before
+    }
+
+    /// Tries without each, with those that its place makes later a few numbers earlier: a fault that did not happen may
+    /// have made the program ask for some decisions less, as a write that took all has none that follows it.
+    fn drop_shifting(&mut self) -> bool {
+        let before = self.tape().len();
+        if before > SHIFTED_MAX {
+            return false;
+        }
+        for key in self.tape().keys().copied().collect::<Vec<_>>().into_iter().rev() {
+            for shift in 1..=SHIFT_MAX {
+                if !self.tape().contains_key(&key) || self.is_over() {
+                    break;
+                }
+                let is_later = |other: &ChoiceKey| {
+                    (other.family, other.place) == (key.family, key.place)
+                        && other.number > key.number + shift
+                };
+                if !self.tape().keys().any(is_later) {
+                    break;
+                }
+                let moved = self.tape().iter().filter(|(other, _)| **other != key).map(|(other, value)| {
+                    let number = if is_later(other) { other.number - shift } else { other.number };
+                    (ChoiceKey { number, ..*other }, *value)
+                });
+                let moved = moved.collect();
+                self.try_tape(moved);
+            }
+        }
+        self.tape().len() < before
+    }
+
+    /// Tries without any two of few: of two that undo each other, neither can be dropped alone.
+    fn drop_pairs(&mut self) -> bool {
+        let keys: Vec<ChoiceKey> = self.tape().keys().copied().collect();
+        if keys.len() > LOWERED_MAX {
+            return false;
+        }
+        let pairs = keys
+            .iter()
+            .enumerate()
+            .flat_map(|(place, one)| keys[..place].iter().map(move |other| [one, other]));
+        for pair in pairs {
+            let mut fewer = self.tape().clone();
+            if pair.iter().all(|key| fewer.remove(key).is_some()) && self.try_tape(fewer) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Tries each value nearer to plain. Tells whether any could be.
@@ -139,6 +290,21 @@ impl Search<'_> {
     }
 }
 
+/// Decisions that are made before there is a world.
+fn is_setup(key: &ChoiceKey) -> bool {
+    matches!(key.family, ChoiceFamily::Setup | ChoiceFamily::Test)
+}
+
+/// Decisions that few enough runs can move, and by how much.
+const SHIFTED_MAX: usize = 128;
+const SHIFT_MAX: u32 = 4;
+/// Families that have many decisions, of which few matter.
+const PLAIN: &[ChoiceFamily] = &[ChoiceFamily::Latency, ChoiceFamily::Schedule];
+/// So few decisions can be understood.
+const FEW: usize = 8;
+const OTHER_SEEDS_MAX: u32 = 400;
+/// How often runs are compared that differ by chance.
+pub(crate) const DIVERGENCE_ATTEMPTS: u32 = 5;
 /// Values of more decisions than these are left as they are: each takes up to 64 runs.
 const LOWERED_MAX: usize = 24;
 

@@ -1,7 +1,7 @@
 //! What a world is made from.
 
 use crate::ambient::Ambient;
-use crate::choice::{Choices, Tape};
+use crate::choice::{ChoiceFamily, Choices, Tape};
 use crate::clock::{ClockConfiguration, Clocks};
 use crate::disk::{Disks, StorageConfiguration};
 use crate::draws::Stream;
@@ -21,6 +21,8 @@ pub struct WorldConfig {
     pub(crate) seed: u64,
     pub(crate) schedule: SchedulePolicy,
     pub(crate) tape: TapeMode,
+    /// Families whose decisions are all plain.
+    pub(crate) plain: &'static [ChoiceFamily],
     pub(crate) keeps_trace: bool,
     pub(crate) polls_per_instant_max: u64,
     pub(crate) time_chaos: TimeChaos,
@@ -50,6 +52,7 @@ impl WorldConfig {
             seed,
             schedule: SchedulePolicy::default(),
             tape: TapeMode::Drawn,
+            plain: &[],
             keeps_trace: false,
             polls_per_instant_max: POLLS_PER_INSTANT_MAX,
             time_chaos: TimeChaos::none(),
@@ -118,7 +121,8 @@ impl WorldConfig {
             TapeMode::Drawn => Choices::drawn(self.seed),
             TapeMode::Recorded => Choices::recorded(self.seed),
             TapeMode::Taped(tape) => Choices::taped(self.seed, tape),
-        };
+        }
+        .with_plain(self.plain);
         let (trace, faults) = if self.keeps_trace {
             (Trace::keeping(), FaultLog::keeping())
         } else {
@@ -150,6 +154,8 @@ impl WorldConfig {
             random,
             ambient: Ambient::of_part(self.seed, random),
             last_event: None,
+            #[cfg(all(feature = "intercept", target_os = "linux"))]
+            intercepted: crate::intercept::Calls::new(self.seed, crate::determinism::salt()),
         }
     }
 }

@@ -97,6 +97,8 @@ pub(crate) struct Core {
     random: Stream,
     ambient: Ambient,
     last_event: Option<Event>,
+    #[cfg(all(feature = "intercept", target_os = "linux"))]
+    pub(crate) intercepted: crate::intercept::Calls,
 }
 
 impl SimWorld {
@@ -116,6 +118,8 @@ impl SimWorld {
 
     /// A world as `config` says.
     pub fn with_config(config: WorldConfig) -> Self {
+        #[cfg(all(feature = "intercept", target_os = "linux"))]
+        crate::intercept::link();
         let id = WorldId::next();
         let core = RefCell::new(config.into_core());
         let shared = Rc::new(Shared { id, core, ready: RefCell::default(), foreign: foreign::listen(id) });

@@ -39,6 +39,17 @@ pub(crate) fn with<R>(world: WorldId, body: impl FnOnce(&Shared) -> R) -> Option
     WORLDS.try_with(|worlds| Some(body(lookup(&worlds.borrow(), world)?))).ok().flatten()
 }
 
+/// As [`try_enter`], and none if the world is borrowed: for calls that may come from anywhere.
+#[cfg(all(feature = "intercept", target_os = "linux"))]
+pub(crate) fn try_enter_free<R>(world: WorldId, body: impl FnOnce(&mut Core) -> R) -> Option<R> {
+    let entered = WORLDS.try_with(|worlds| {
+        let worlds = worlds.try_borrow().ok()?;
+        let mut core = lookup(&worlds, world)?.core.try_borrow_mut().ok()?;
+        Some(body(&mut core))
+    });
+    entered.ok().flatten()
+}
+
 /// The world, if it is of this thread and has not ended.
 pub(crate) fn find(world: WorldId) -> Option<Rc<Shared>> {
     WORLDS.try_with(|worlds| lookup(&worlds.borrow(), world).map(Rc::clone)).ok().flatten()
@@ -61,7 +72,8 @@ pub(crate) fn ended() -> ! {
 
 /// The world that runs on this thread now.
 pub(crate) fn current() -> Option<WorldId> {
-    CURRENT.get()
+    // Also asked when a thread ends.
+    CURRENT.try_with(Cell::get).ok().flatten()
 }
 
 /// Makes `world` the current one until the guard is dropped.

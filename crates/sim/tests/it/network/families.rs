@@ -168,10 +168,10 @@ fn observe(seed: u64, switch: impl FnOnce(&mut ChaosConfiguration, &mut NetworkF
     let (mut chaos, mut faults) = (ChaosConfiguration::disabled(), NetworkFaults::default());
     switch(&mut chaos, &mut faults);
     let network = NetworkConfiguration { chaos, ..NetworkConfiguration::default() };
-    let (world, seen) = traffic(WorldConfig::new(seed).network(network).network_faults(faults));
+    let (world, what) = traffic(WorldConfig::new(seed).network(network).network_faults(faults));
     let faults = world.faults();
     let counts = FaultFamily::ALL.into_iter().map(|family| (family, faults.count(family)));
-    Observation { seen, counts: counts.filter(|(_, count)| *count > 0).collect() }
+    Observation { seen: what, counts: counts.filter(|(_, count)| *count > 0).collect() }
 }
 
 /// Attempts to connect, streams, datagrams and names between three nodes, and what each of them came to and when.
