@@ -192,6 +192,7 @@ impl FaultInjector for Plan {
     fn inject(self: Box<Self>, context: FaultContext) -> Pin<Box<dyn Future<Output = Outcome>>> {
         Box::pin(async move {
             let second = Duration::from_secs(1);
+            context.sleep(second).await;
             context.reboot("process-0", RebootKind::Crash, second).await;
             context.reboot("process-1", RebootKind::Graceful, second).await;
             assert_eq!(context.tagged("role", "b").collect::<Vec<_>>(), ["process-1"]);
