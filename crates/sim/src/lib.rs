@@ -2,7 +2,8 @@
 //!
 //! # What this crate does not do
 //!
-//! It opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
+//! A world opens no socket and no file, and reads no clock: the same seed gives the same run, on every machine.
+//! Around runs, `check` reads the environment variables that it names, and keeps failures in a file.
 
 mod ambient;
 mod arrivals;
@@ -58,9 +59,11 @@ pub use providers::{
     SimTaskProvider, SimTcpListener, SimTcpStream, SimTimeProvider, SimUdpSocket,
 };
 pub use runner::{
-    Attrition, AttritionScope, Chaos, Check, CheckReport, Count, Failure, FaultContext, FaultInjector,
-    IterationControl, LocalityInfo, Node, Peer, RebootKind, Replay, ReplayParseError, SimContext, TaskState,
-    Test, check, replay,
+    Attrition, AttritionScope, Chaos, Check, CheckReport, Count, Failure, FaultContext, FaultInjector, Holds,
+    IntoOutcome, IterationControl, LocalityConfig, LocalityInfo, Node, Peer, Process, ProcessFuture,
+    RebootKind, Replay, ReplayParseError, SimContext, SimulationBuilder, SimulationMetrics, SimulationReport,
+    TaskState, Test, WorkloadRunner, WorkloadTopology, check, panic_on_assertion_violations, replay,
+    timeline,
 };
 pub use time::SimTime;
 pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};

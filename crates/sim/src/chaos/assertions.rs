@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::chaos::checks::CheckFailure;
+use crate::chaos::checks::{CheckFailure, Checks};
 use crate::chaos::current;
 use crate::chaos::site::{Site, SiteKind};
 use crate::chaos::tally::AssertionStats;
@@ -235,7 +235,7 @@ pub fn get_assertion_results() -> BTreeMap<String, AssertionStats> {
 
 /// Forgets what checks were made.
 pub fn reset_assertion_results() {
-    current::with(|checks| checks.reset());
+    current::with(Checks::reset);
 }
 
 /// A check that holds or not.

@@ -138,11 +138,6 @@ impl Buggify {
         Self { chances: Some(Chances { activation, firing }), own: None }
     }
 
-    /// On, as the seed documents it: a quarter of all places are active, and fire a quarter of the times.
-    pub(crate) fn quarter() -> Self {
-        Self::on(Chance::one_in(1, 4), Chance::one_in(1, 4))
-    }
-
     /// Lets `choices` decide where there is no world.
     #[cfg(test)]
     pub(crate) fn decide_by(&mut self, choices: Choices) {

@@ -102,11 +102,13 @@ impl Checks {
     }
 
     /// The failures, the first hundred of them.
+    #[cfg(test)]
     pub(crate) fn failures(&self) -> &[CheckFailure] {
         &self.failures
     }
 
     /// How many there were.
+    #[cfg(test)]
     pub(crate) fn failure_count(&self) -> u64 {
         self.failure_count
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::world::tasks::panic_message;
 
 /// An invariant over JSON state, as the seed has it: given all states by key and the simulated time in milliseconds.
 /// It panics if it does not hold, which fails that run alone.
-pub type InvariantCheck = Box<dyn Fn(&BTreeMap<String, Value>, u64)>;
+pub type InvariantCheck = Box<dyn Fn(&BTreeMap<String, Value>, u64) + Send + Sync>;
 
 /// What must hold of the whole system. It is made anew for each run.
 pub trait Invariant {
@@ -130,7 +130,7 @@ impl fmt::Debug for Invariants {
 /// An invariant over JSON state as one of ours.
 pub(crate) struct JsonInvariant {
     pub(crate) name: String,
-    pub(crate) check: Rc<InvariantCheck>,
+    pub(crate) check: Arc<InvariantCheck>,
 }
 
 impl Invariant for JsonInvariant {

@@ -24,11 +24,11 @@ pub use site::{Site, SiteKind, sites};
 pub use state::StateRegistry;
 pub use tally::AssertionStats;
 
-pub(crate) use buggify::{Buggify, disable_buggify};
+pub(crate) use buggify::{Buggify, disable_buggify, listing as buggify_listing};
 pub(crate) use checks::Checks;
 pub(crate) use contracts::{all_sometimes_reached, violations as contract_violations};
 pub(crate) use current::{Scope, now, publish as publish_checks};
-pub(crate) use invariant::Invariants;
+pub(crate) use invariant::{Invariants, JsonInvariant};
 
 /// What the macros of this crate expand to. Not for other callers.
 #[doc(hidden)]

@@ -168,7 +168,7 @@ fn buggify_init_is_honoured_in_both_stages() {
 fn buggify_has_two_stages_of_a_quarter() {
     let (mut active, mut fired) = (0_u32, 0_u32);
     for seed in 0..2_000 {
-        let mut own = Buggify::quarter();
+        let mut own = Buggify::on(Chance::one_in(1, 4), Chance::one_in(1, 4));
         own.decide_by(crate::choice::Choices::drawn(seed));
         let mut now = 0;
         let checks = tallied(own, || {
@@ -204,8 +204,9 @@ fn a_knob_is_turned_once_a_run() {
 
 #[test]
 fn sites_are_known_before_they_are_executed() {
-    fn never_called<T>() {
+    fn never_called<T: Default>() -> T {
         crate::assert_reachable!("in a generic function that nothing calls");
+        T::default()
     }
     let _ = never_called::<u8>;
     let found = sites().iter().find(|site| site.name() == "in a generic function that nothing calls");
@@ -258,7 +259,7 @@ fn invariants_look_at_what_is_new_and_a_panic_is_a_failure() {
         let leaders = states.values().filter(|state| **state == json!("leader")).count();
         assert!(leaders < 2, "{leaders} leaders at {milliseconds} ms");
     });
-    let json = JsonInvariant { name: "one leader".into(), check: Rc::new(one_leader) };
+    let json = JsonInvariant { name: "one leader".into(), check: std::sync::Arc::new(one_leader) };
     let mut invariants = Invariants::new(vec![Box::new(counts), Box::new(json)]);
     let checks = tallied(Buggify::default(), || {
         state.register_state("a", json!("leader"));

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::chaos::now;
 use crate::oracle::linearizability::{Verdict, check};
-use crate::oracle::specification::{Register, RegisterOperation, RegisterOutcome, Specification};
+use crate::oracle::specification::{Register, RegisterOperation, Specification};
 use crate::time::SimTime;
 
 /// The calls of all clients to one object. Clones are handles to the same history.
@@ -237,12 +237,12 @@ impl<K: Clone + Ord, V: Clone + Ord + fmt::Debug> KvHistory<K, V> {
         Self { keys: Rc::default() }
     }
 
-    /// `client` now reads `key`; the outcome is [`RegisterOutcome::Value`].
+    /// `client` now reads `key`; the outcome is [`RegisterOutcome::Value`](crate::oracle::RegisterOutcome::Value).
     pub fn get(&self, client: impl Into<String>, key: K) -> OpenCall<Register<V>> {
         self.key(key).invoke(client, RegisterOperation::Read)
     }
 
-    /// `client` now writes `value` to `key`; the outcome is [`RegisterOutcome::Done`].
+    /// `client` now writes `value` to `key`; the outcome is [`RegisterOutcome::Done`](crate::oracle::RegisterOutcome::Done).
     pub fn put(&self, client: impl Into<String>, key: K, value: V) -> OpenCall<Register<V>> {
         self.key(key).invoke(client, RegisterOperation::Write(Some(value)))
     }

@@ -66,7 +66,9 @@ fn some_history(random: &mut Stream) -> (History<Register<u8>>, Calls) {
                     Op::CompareAndSet { .. } => Out::Mismatch,
                 };
                 let told = match operation {
-                    Op::Read if lies && draw(4) == 0 => Out::Value(draw(3).checked_sub(1).map(|n| n as u8)),
+                    Op::Read if lies && draw(4) == 0 => {
+                        Out::Value(draw(3).checked_sub(1).map(|n| u8::try_from(n).unwrap()))
+                    }
                     _ => honest.clone(),
                 };
                 state = Register::new().step(&state, operation, Some(&honest)).unwrap();
@@ -102,10 +104,10 @@ fn verdicts_are_those_of_all_orders_tried() {
                 let from = |state: &Option<u8>| {
                     let mut seen = seen.clone();
                     let first = (0, Some(0), Op::Write(*state), Some(Out::Done));
-                    seen.iter_mut().for_each(|(invoked, returned, ..)| {
+                    for (invoked, returned, ..) in &mut seen {
                         *invoked += 1;
                         *returned = returned.map(|moment| moment + 1);
-                    });
+                    }
                     seen.insert(0, first);
                     has_order(&seen)
                 };

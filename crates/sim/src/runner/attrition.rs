@@ -74,11 +74,6 @@ impl Default for Attrition {
 }
 
 impl Attrition {
-    /// Whether it does anything.
-    pub(crate) fn is_on(&self) -> bool {
-        self.crash + self.crash_and_wipe + self.graceful + self.pause > 0
-    }
-
     fn kinds(&self) -> Vec<Kind> {
         let weighed = [
             (Kind::Down(Down::Crash), self.crash),
@@ -134,11 +129,15 @@ async fn wear(cluster: &Cluster, place: usize, attrition: &Attrition, kinds: &[K
         let within = |range: &Range<Duration>| within(&world, decisions, range);
         let away = match kind {
             Kind::Pause => {
-                together.iter().for_each(|place| world.pause(cluster.node(*place)));
+                for place in &together {
+                    world.pause(cluster.node(*place));
+                }
                 within(&attrition.pause_duration)
             }
             Kind::Down(how) => {
-                together.iter().for_each(|place| cluster.take_down(*place, how));
+                for place in &together {
+                    cluster.take_down(*place, how);
+                }
                 within(&attrition.recovery)
             }
             Kind::Graceful => {

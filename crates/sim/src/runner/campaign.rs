@@ -175,7 +175,7 @@ impl Campaign<'_> {
         let run = |number: u64| {
             let timer = WallTimer::start();
             let request = Request::of_seed(seed_of(number));
-            let is_checked = plan.check_every > 0 && number % plan.check_every == 0;
+            let is_checked = plan.check_every > 0 && number.is_multiple_of(plan.check_every);
             let outcome = if is_checked { run_twice(scenario, &request, 1) } else { scenario.run(&request) };
             (outcome, timer.elapsed())
         };
@@ -239,24 +239,21 @@ impl Campaign<'_> {
         let is_first = self.report.failed.iter().all(|other| other.kind() != kind);
         let mut shrunk = None;
         if is_first && self.plan.shrink_runs_max > 0 {
-            let tape = match &replay.tape {
-                Some(tape) => tape.clone(),
-                None => {
-                    let request = Request { keeps_tape: true, ..Request::of_seed(seed) };
-                    self.scenario.run(&request).report.tape
-                }
+            let tape = if let Some(tape) = &replay.tape {
+                tape.clone()
+            } else {
+                let request = Request { keeps_tape: true, ..Request::of_seed(seed) };
+                self.scenario.run(&request).report.tape
             };
             shrunk = shrink_best(self.scenario, seed, tape, &failures[0], self.plan.shrink_runs_max);
         }
-        if let Some(shrunk) = &shrunk {
-            if shrunk.tape.len() <= CHOICES_PRINTED_MAX {
-                (replay.seed, replay.tape) = (shrunk.seed, Some(shrunk.tape.clone()));
-            }
+        if let Some(shrunk) = shrunk.as_ref().filter(|shrunk| shrunk.tape.len() <= CHOICES_PRINTED_MAX) {
+            (replay.seed, replay.tape) = (shrunk.seed, Some(shrunk.tape.clone()));
         }
-        if let (Some(path), true, false) = (&self.plan.regressions, is_first, was_known) {
-            if let Err(error) = regressions::add(path, &replay, &failures[0].to_string()) {
-                self.report.notes.push(format!("{}: {error}", path.display()));
-            }
+        if let (Some(path), true, false) = (&self.plan.regressions, is_first, was_known)
+            && let Err(error) = regressions::add(path, &replay, &failures[0].to_string())
+        {
+            self.report.notes.push(format!("{}: {error}", path.display()));
         }
         FailedRun { seed, failures, shrunk, replay }
     }

@@ -166,16 +166,7 @@ impl Chaos {
         let on = draw.on;
         let buggify =
             self.buggify.map_or_else(Buggify::default, |(active, firing)| Buggify::on(active, firing));
-        Faults {
-            schedule,
-            network: network.0,
-            network_faults: network.1,
-            storage,
-            clocks,
-            attrition,
-            buggify,
-            on,
-        }
+        Faults { schedule, network: network.0, arrivals: network.1, storage, clocks, attrition, buggify, on }
     }
 }
 
@@ -184,7 +175,7 @@ impl Chaos {
 pub(crate) struct Faults {
     pub(crate) schedule: SchedulePolicy,
     pub(crate) network: NetworkConfiguration,
-    pub(crate) network_faults: NetworkFaults,
+    pub(crate) arrivals: NetworkFaults,
     pub(crate) storage: StorageConfiguration,
     pub(crate) clocks: ClockConfiguration,
     pub(crate) attrition: Option<Attrition>,
@@ -216,7 +207,7 @@ impl Faults {
         config
             .schedule(self.schedule.clone())
             .network(self.network.clone())
-            .network_faults(self.network_faults.clone())
+            .network_faults(self.arrivals.clone())
             .storage(self.storage.clone())
             .clocks(self.clocks.clone())
     }

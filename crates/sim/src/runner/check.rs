@@ -49,6 +49,16 @@ pub fn replay(line: &str, define: impl Fn(&mut Test) + Send + Sync) {
     one_run(&test_scenario(&define), &replay, &Environment::default());
 }
 
+/// What happens in the run that `line` names, of the test that `define` defines, to be drawn.
+///
+/// # Panics
+///
+/// If the line names no run.
+pub fn timeline(line: &str, define: impl Fn(&mut Test) + Send + Sync) -> Timeline {
+    let replay: Replay = line.parse().unwrap_or_else(|error| panic!("{line:?}: {error}"));
+    Timeline::of_outcome(line, &run_again(&test_scenario(&define), &replay, None, 0))
+}
+
 /// The settings of a [`check`].
 #[derive(Clone, Debug)]
 pub struct Check {
@@ -58,7 +68,7 @@ pub struct Check {
     regressions: Regressions,
     shrink_runs_max: u32,
     stops_at_first_failure: bool,
-    check_every: u64,
+    compare_every: u64,
     reads_environment: bool,
 }
 
@@ -80,7 +90,7 @@ impl Check {
             regressions: Regressions::OfTest,
             shrink_runs_max: 6_000,
             stops_at_first_failure: false,
-            check_every: 16,
+            compare_every: 16,
             reads_environment: true,
         }
     }
@@ -127,7 +137,7 @@ impl Check {
 
     /// Runs one in so many seeds twice, on another thread and heap, and compares; none if 0.
     pub fn check_every(self, seeds: u64) -> Self {
-        Self { check_every: seeds, ..self }
+        Self { compare_every: seeds, ..self }
     }
 
     /// Hears nothing of the environment.
@@ -166,8 +176,8 @@ impl Check {
         let (test, scenario) = (TestName::current(), test_scenario(&define));
         let report = self.campaign(&environment, &test, &scenario);
         publish_checks(&report.checks);
-        let text = failure_text("check", &test, &scenario, &report);
-        CheckReport { report, text }
+        let says = failure_text("check", &test, &scenario, &report);
+        CheckReport { report, says }
     }
 
     fn environment(&self) -> Environment {
@@ -194,7 +204,7 @@ impl Check {
             },
             shrink_runs_max: self.shrink_runs_max,
             stops_at_first_failure: self.stops_at_first_failure,
-            check_every: environment.check_every.unwrap_or(self.check_every),
+            check_every: environment.check_every.unwrap_or(self.compare_every),
         };
         campaign::run(&plan, scenario)
     }
@@ -210,7 +220,7 @@ impl Default for Check {
 #[derive(Debug)]
 pub struct CheckReport {
     report: CampaignReport,
-    text: String,
+    says: String,
 }
 
 impl CheckReport {
@@ -264,7 +274,7 @@ impl CheckReport {
 
     /// What [`check`] would say.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.says
     }
 }
 

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -62,7 +61,7 @@ struct Shared {
     clients_left: Cell<usize>,
     /// All clients have ended.
     clients_ended: Shutdown,
-    /// Any member has ended without an error.
+    /// Any client has ended without an error; or any member, if there are no clients.
     any_ended: Shutdown,
     /// Faults are over.
     healed: Shutdown,
@@ -145,7 +144,10 @@ impl Cluster {
         let Ok(world) = self.shared.world.upgrade() else { return };
         let plan = &self.shared.members[place].plan;
         match outcome {
-            Ok(()) => self.shared.any_ended.request(),
+            Ok(()) if plan.peer.role == Role::Client || self.shared.clients_left.get() == 0 => {
+                self.shared.any_ended.request();
+            }
+            Ok(()) => {}
             Err(error) => {
                 if let (Role::Server, OnError::Restart(after)) = (plan.peer.role, plan.on_error) {
                     self.restart_after(&world, place, after);
@@ -248,7 +250,7 @@ impl Cluster {
         self.happens_within(self.shared.clients_ended.clone(), limit).await
     }
 
-    /// Ends when any member has without an error, or after `limit`; tells which.
+    /// Ends when any client has without an error, or after `limit`; tells which.
     pub(crate) async fn any_ends_within(&self, limit: Duration) -> bool {
         self.happens_within(self.shared.any_ended.clone(), limit).await
     }
@@ -256,6 +258,17 @@ impl Cluster {
     /// Ends after `time`, or when faults are over; tells whether they still act.
     pub(crate) async fn faults_go_on_after(&self, time: Duration) -> bool {
         !self.happens_within(self.shared.healed.clone(), time).await
+    }
+
+    /// Ends when nobody is at work any more, or after `limit`.
+    pub(crate) async fn all_end_within(&self, limit: Duration) {
+        let Ok(world) = self.shared.world.upgrade() else { return };
+        let time = SimTimeProvider::new(&world);
+        drop(world);
+        let until = time.now() + limit;
+        while (0..self.len()).any(|place| self.is_at_work(place)) && time.now() < until {
+            time.sleep(limit / 100).await;
+        }
     }
 
     async fn happens_within(&self, signal: Shutdown, limit: Duration) -> bool {
@@ -285,10 +298,6 @@ impl Cluster {
 
     pub(crate) fn place_of(&self, name: &str) -> Option<usize> {
         self.shared.peers.iter().position(|peer| peer.name == name)
-    }
-
-    pub(crate) fn place_of_ip(&self, ip: IpAddr) -> Option<usize> {
-        self.shared.peers.iter().position(|peer| peer.ip == ip)
     }
 
     pub(crate) fn node(&self, place: usize) -> NodeId {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use samestep_provider_traits::workload::{Role, Shutdown};
-use samestep_provider_traits::{NetworkProvider, Providers, RandomProvider, TimeProvider};
+use samestep_provider_traits::{NetworkProvider, RandomProvider, TimeProvider};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::chaos::StateRegistry;

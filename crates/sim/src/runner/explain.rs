@@ -16,81 +16,82 @@ pub(crate) fn failure_text(
     report: &CampaignReport,
 ) -> String {
     let (failed, runs) = (report.failed.len(), report.seeds.len());
-    let mut text = format!("{name}: {failed} of {runs} runs failed\n");
+    let mut said = format!("{name}: {failed} of {runs} runs failed\n");
     for run in report.failed.iter().filter(|run| run.shrunk.is_some()).take(SHOWN_MAX) {
-        let _ = write!(text, "\n{}", run_text(test, scenario, run));
+        let _ = write!(said, "\n{}", run_text(test, scenario, run));
     }
     let others: Vec<&FailedRun> = report.failed.iter().filter(|run| run.shrunk.is_none()).collect();
     for run in others.iter().take(SHOWN_MAX) {
         let first = run.failures.first().map(ToString::to_string).unwrap_or_default();
         let line = first.lines().next().unwrap_or_default();
-        let _ = writeln!(text, "\nSIM_REPLAY='{}' {}\n  {line}", run.replay, test.command());
+        let _ = writeln!(said, "\nSIM_REPLAY='{}' {}\n  {line}", run.replay, test.command());
     }
     if others.len() > SHOWN_MAX {
-        let _ = writeln!(text, "\nand {} more", others.len() - SHOWN_MAX);
+        let _ = writeln!(said, "\nand {} more", others.len() - SHOWN_MAX);
     }
-    text.push_str(&notes(report));
-    text
+    said.push_str(&notes(report));
+    said
 }
 
 /// What is worth knowing of a campaign, whether it failed or not.
 pub(crate) fn notes(report: &CampaignReport) -> String {
-    let mut text = String::new();
+    let mut said = String::new();
     let inert = report.inert();
     if !inert.is_empty() {
         let names: Vec<&str> = inert.iter().map(|family| family.name()).collect();
-        let _ = writeln!(text, "\nfaults that were on and never acted: {}", names.join(", "));
+        let _ = writeln!(said, "\nfaults that were on and never acted: {}", names.join(", "));
     }
     for violation in report.violations() {
-        let _ = writeln!(text, "{violation}");
+        let _ = writeln!(said, "{violation}");
     }
     for note in &report.notes {
-        let _ = writeln!(text, "{note}");
+        let _ = writeln!(said, "{note}");
     }
-    text
+    said
 }
 
 fn run_text(test: &TestName, scenario: &dyn Scenario, run: &FailedRun) -> String {
-    let mut text = String::new();
+    let mut said = String::new();
     let again = run_again(scenario, &run.replay, None, ATTEMPTS);
-    let failures = if again.report.failures.is_empty() { &run.failures } else { &again.report.failures };
-    let _ = write!(text, "seed {}", run.seed);
+    let least = run.shrunk.as_ref().map_or(&run.failures, |shrunk| &shrunk.failures);
+    let failures = if again.report.failures.is_empty() { least } else { &again.report.failures };
+    let _ = write!(said, "seed {}", run.seed);
     if let Some(shrunk) = &run.shrunk {
         let (before, after) = (shrunk.choices_before, shrunk.tape.len());
         let cut = if shrunk.is_cut_short { ", and ended there for its limit" } else { "" };
-        let _ = write!(text, ", shrunk from {before} choices to {after} in {} runs{cut}", shrunk.runs);
+        let _ = write!(said, ", shrunk from {before} choices to {after} in {} runs{cut}", shrunk.runs);
     }
-    text.push('\n');
+    said.push('\n');
     for failure in failures.iter().take(SHOWN_MAX) {
-        let _ = writeln!(text, "  {failure}");
+        let _ = writeln!(said, "  {failure}");
     }
     if let Some(tape) = run.replay.tape.as_ref().filter(|tape| tape.len() <= CHOICES_SHOWN_MAX) {
         for (key, value) in tape {
             let family = family_name(key.family);
-            let _ = writeln!(text, "  choice {family}.{}.{} = {value}", key.place, key.number);
+            let _ = writeln!(said, "  choice {family}.{}.{} = {value}", key.place, key.number);
         }
     }
-    text.push_str(&faults_text(&again.report.faults, &again.nodes));
+    said.push_str(&faults_text(&again.report.faults, &again.nodes));
     let command = test.command();
-    let _ = writeln!(text, "  ended at {}, event {}", again.report.ended_at, again.report.events);
-    let _ = writeln!(text, "  repeat it:   SIM_REPLAY='{}' {command}", run.replay);
-    let _ = writeln!(text, "  look at it:  SIM_TIMELINE=run.html SIM_REPLAY='{}' {command}", run.replay);
-    text
+    let _ = writeln!(said, "  ended at {}, event {}", again.report.ended_at, again.report.events);
+    let _ = writeln!(said, "  repeat it:   SIM_REPLAY='{}' {command}", run.replay);
+    let _ = writeln!(said, "  look at it:  SIM_TIMELINE=run.html SIM_REPLAY='{}' {command}", run.replay);
+    said
 }
 
 fn faults_text(faults: &FaultLog, nodes: &[String]) -> String {
-    let mut text = String::new();
+    let mut said = String::new();
     let events = faults.events();
     for fault in events.iter().take(FAULTS_SHOWN_MAX) {
         let node = fault.node.and_then(|node| nodes.get(node.0 as usize));
         let on = node.map_or(String::new(), |node| format!(" on {node}"));
         let colon = if fault.detail.is_empty() { "" } else { ": " };
-        let _ = writeln!(text, "  {} {}{on}{colon}{}", fault.time, fault.family, fault.detail);
+        let _ = writeln!(said, "  {} {}{on}{colon}{}", fault.time, fault.family, fault.detail);
     }
     if events.len() > FAULTS_SHOWN_MAX {
-        let _ = writeln!(text, "  and {} faults more", events.len() - FAULTS_SHOWN_MAX);
+        let _ = writeln!(said, "  and {} faults more", events.len() - FAULTS_SHOWN_MAX);
     }
-    text
+    said
 }
 
 /// How often a run is compared with itself, if it is not known to fail otherwise.

@@ -1,15 +1,13 @@
 //! Faults by plan: what a test, or an injector of the builder, does to its system.
 
-use std::error::Error;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
 use samestep_provider_traits::workload::Role;
 
 use crate::choice::ChoiceFamily;
 use crate::net::{Partition, PartitionId};
+use crate::runner::builder::ProcessFuture;
 use crate::runner::cluster::Cluster;
 use crate::runner::context::Peer;
 use crate::world::{Down, SimWorld};
@@ -20,10 +18,7 @@ pub trait FaultInjector {
     fn name(&self) -> &str;
 
     /// Does it, while faults act; it is dropped when they are healed.
-    fn inject(
-        self: Box<Self>,
-        context: FaultContext,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Box<dyn Error>>>>>;
+    fn inject(self: Box<Self>, context: FaultContext) -> ProcessFuture;
 }
 
 /// The hands of a [`FaultInjector`]: members are named, and what is asked of one that does not exist panics.

@@ -1,6 +1,7 @@
 //! Runs worlds to an outcome.
 
 mod attrition;
+mod builder;
 mod campaign;
 mod chaos;
 mod check;
@@ -11,6 +12,7 @@ mod environment;
 mod explain;
 mod failure;
 mod inject;
+mod metrics;
 mod one;
 mod panics;
 mod parallel;
@@ -24,16 +26,20 @@ mod shrink;
 mod test;
 
 pub use attrition::{Attrition, AttritionScope, RebootKind};
+pub use builder::{
+    IntoOutcome, LocalityConfig, Process, ProcessFuture, SimulationBuilder, WorkloadRunner, WorkloadTopology,
+};
 pub use campaign::IterationControl;
 pub use chaos::Chaos;
-pub use check::{Check, CheckReport, check, replay};
+pub use check::{Check, CheckReport, check, replay, timeline};
 pub use context::{LocalityInfo, Peer, SimContext};
 pub use inject::{FaultContext, FaultInjector};
+pub use metrics::{SimulationMetrics, SimulationReport, panic_on_assertion_violations};
 pub use replay::{Replay, ReplayParseError};
 pub(crate) use scenario::Outcome;
 pub use test::{Count, Holds, Node, Test};
 
 pub use failure::{Failure, TaskState};
-pub(crate) use one::{Main, RunPlan, RunReport, run_one};
+pub(crate) use one::{RunPlan, RunReport, run_one};
 pub(crate) use panics::take_location;
 pub(crate) use parallel::{jobs_of_machine, run_in_order};

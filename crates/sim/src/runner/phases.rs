@@ -11,12 +11,13 @@ use crate::chaos::{Checks, InvariantView, Invariants, Scope, disable_buggify};
 use crate::choice::Choices;
 use crate::disk::{DiskFaultRates, StorageConfiguration};
 use crate::runner::attrition;
+use crate::runner::builder::Finishers;
 use crate::runner::chaos::{Chaos, Faults};
 use crate::runner::cluster::{Cluster, with_causes};
 use crate::runner::inject::FaultContext;
 use crate::runner::panics::quiet;
 use crate::runner::scenario::{Outcome, Request};
-use crate::runner::test::{Auditor, EndCheck, Injector, Test};
+use crate::runner::test::{Auditor, EndCheck, EndRule, Injector, Test};
 use crate::runner::{Failure, RunPlan, RunReport, run_one};
 use crate::world::registry::make_current;
 use crate::world::tasks::panic_message;
@@ -65,6 +66,8 @@ pub(crate) fn run_test(define: &dyn Fn(&mut Test), request: &Request) -> Outcome
             auditors: test.auditors,
             at_end: test.at_end,
             liveness_limit: test.liveness_limit,
+            end_rule: test.end_rule,
+            finishers: test.finishers,
         };
         world.spawn(None, "test", phases.run())
     };
@@ -132,6 +135,8 @@ struct Phases {
     auditors: Vec<(String, Auditor)>,
     at_end: Vec<(String, EndCheck)>,
     liveness_limit: Duration,
+    end_rule: EndRule,
+    finishers: Finishers,
 }
 
 impl Phases {
@@ -141,6 +146,7 @@ impl Phases {
         if !have_ended {
             self.liveness().await;
         }
+        self.wind_up().await?;
         self.audit().await?;
         self.check();
         self.cluster.request_shutdown();
@@ -167,7 +173,37 @@ impl Phases {
             }));
         }
         drop(world);
-        self.cluster.clients_end_within(duration).await
+        self.work_ends_within(duration).await
+    }
+
+    async fn work_ends_within(&self, limit: Duration) -> bool {
+        match self.end_rule {
+            EndRule::AllClients => self.cluster.clients_end_within(limit).await,
+            EndRule::FirstClient => self.cluster.any_ends_within(limit).await,
+        }
+    }
+
+    /// Tells those that are still at work to end, and lets those that have ended check.
+    async fn wind_up(&self) -> Result<(), String> {
+        let is_told = self.end_rule == EndRule::FirstClient || !self.finishers.borrow().is_empty();
+        if !is_told {
+            return Ok(());
+        }
+        self.cluster.request_shutdown();
+        self.cluster.all_end_within(GRACE).await;
+        let finishers = std::mem::take(&mut *self.finishers.borrow_mut());
+        for (place, finisher) in finishers {
+            let Some(world) = self.cluster.world() else { return Ok(()) };
+            let name = self.cluster.peer(place).name.clone();
+            let task = world.spawn(Some(self.cluster.node(place)), &name, async move {
+                finisher.await.map_err(|error| with_causes(error.as_ref()))
+            });
+            drop(world);
+            if let Ok(outcome) = task.await {
+                outcome.map_err(|error| format!("{name}: {error}"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends all faults.
@@ -178,7 +214,7 @@ impl Phases {
     }
 
     async fn liveness(&self) {
-        if !self.cluster.clients_end_within(self.liveness_limit).await {
+        if !self.work_ends_within(self.liveness_limit).await {
             let Some(world) = self.cluster.world() else { return };
             let clients = self.cluster.clients_at_work().join(", ");
             let (limit, dump) = (self.liveness_limit, world.task_dump());
@@ -218,6 +254,9 @@ impl Phases {
     }
 }
 
+/// How long members have to end when they are told to.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Ends what goes wrong by itself: on the network, on disks, with timers, and in the program.
 pub(crate) fn end_faults(world: &SimWorld, storage: &StorageConfiguration) {
     let healthy = StorageConfiguration {
@@ -231,6 +270,7 @@ pub(crate) fn end_faults(world: &SimWorld, storage: &StorageConfiguration) {
         ..storage.clone()
     };
     world.nodes().into_iter().for_each(|node| world.configure_storage(node, &healthy));
+    world.end_clock_steps();
     disable_buggify();
     let core = &mut *world.shared.core.borrow_mut();
     core.time_chaos = TimeChaos::none();

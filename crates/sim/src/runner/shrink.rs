@@ -18,8 +18,8 @@ pub(crate) struct Shrunk {
     /// The run's seed, which may be another one than that which failed first.
     pub(crate) seed: u64,
     pub(crate) tape: Tape,
-    /// The run of that tape.
-    pub(crate) outcome: Outcome,
+    /// Why the run of that tape fails.
+    pub(crate) failures: Vec<Failure>,
     /// How many decisions there were before.
     pub(crate) choices_before: usize,
     /// How many runs it took.
@@ -37,13 +37,15 @@ pub(crate) fn shrink_best(
     failure: &Failure,
     runs_max: u32,
 ) -> Option<Shrunk> {
+    let all = tape.clone();
     let mut best = shrink(scenario, seed, tape, failure, runs_max)?;
     let mut seeds = Stream::from_seed(seed).fork("simpler");
     for attempt in 0..OTHER_SEEDS_MAX {
         if best.tape.len() <= FEW || best.runs >= runs_max {
             break;
         }
-        let mut setup = best.tape.clone();
+        // Now those faults that were left, now those that there were.
+        let mut setup = if attempt % 3 == 2 { all.clone() } else { best.tape.clone() };
         setup.retain(|key, _| is_setup(key));
         let other = seeds.next_u64();
         // Every other time with fewer families of faults.
@@ -100,7 +102,8 @@ pub(crate) fn shrink(
     let is_cut_short = search.is_over();
     let Search { runs, best, .. } = search;
     let (tape, outcome) = best?;
-    Some(Shrunk { seed, tape, outcome, choices_before, runs, is_cut_short })
+    let failures = outcome.report.failures;
+    Some(Shrunk { seed, tape, failures, choices_before, runs, is_cut_short })
 }
 
 struct Search<'a> {
@@ -197,7 +200,7 @@ impl Search<'_> {
             while start < self.tape().len() && !self.is_over() {
                 let keys: Vec<ChoiceKey> = self.tape().keys().skip(start).take(piece).copied().collect();
                 let mut fewer = self.tape().clone();
-                keys.iter().for_each(|key| drop(fewer.remove(key)));
+                fewer.retain(|key, _| !keys.contains(key));
                 if !self.try_tape(fewer) {
                     start += piece;
                 }

@@ -1,7 +1,7 @@
 //! The definition of a test: members, faults, checks.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::{Range, RangeInclusive};
@@ -14,6 +14,7 @@ use samestep_provider_traits::workload::Role;
 use crate::chaos::{Invariant, InvariantView, StateRegistry};
 use crate::choice::{ChoiceFamily, Choices};
 use crate::oracle::{History, KvHistory, Specification};
+use crate::runner::builder::Finishers;
 use crate::runner::chaos::Chaos;
 use crate::runner::cluster::{BodyFuture, MemberPlan, OnError};
 use crate::runner::context::{Peer, SimContext};
@@ -34,6 +35,8 @@ pub struct Test {
     pub(crate) at_end: Vec<(String, EndCheck)>,
     pub(crate) state: StateRegistry,
     pub(crate) liveness_limit: Duration,
+    pub(crate) end_rule: EndRule,
+    pub(crate) finishers: Finishers,
     /// What tells apart one definition from another, for the configuration's hash.
     pub(crate) description: String,
 }
@@ -97,6 +100,8 @@ impl Test {
             at_end: Vec::new(),
             state: StateRegistry::new(),
             liveness_limit: Duration::from_secs(120),
+            end_rule: EndRule::AllClients,
+            finishers: Finishers::default(),
             description: String::new(),
         }
     }
@@ -221,7 +226,12 @@ impl Test {
         self.liveness_limit = limit;
     }
 
-    fn add<F, R>(&mut self, name: &str, count: Count, role: Role, run: F)
+    /// One of `0..bound`, as part of what a run is set up with.
+    pub(crate) fn pick_setup(&mut self, bound: u64) -> u64 {
+        self.choices.pick(ChoiceFamily::Setup, DRAWN, bound)
+    }
+
+    pub(crate) fn add<F, R>(&mut self, name: &str, count: Count, role: Role, run: F)
     where
         F: Fn(SimContext) -> R + 'static,
         R: Future<Output = Result<(), Box<dyn Error>>> + 'static,
@@ -262,7 +272,7 @@ impl Test {
     }
 
     fn describe(&mut self, what: &(impl fmt::Debug + ?Sized)) {
-        self.description.push_str(&format!("{what:?};"));
+        let _ = write!(self.description, "{what:?};");
     }
 }
 
@@ -319,5 +329,15 @@ impl<V: Holds, F: FnMut(&InvariantView<'_>) -> V> Invariant for StateInvariant<F
     }
 }
 
-/// Places of the decisions on counts lie behind those of faults.
+/// When the work of a run is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndRule {
+    /// When all clients have ended.
+    AllClients,
+    /// When one has, which the others are then told.
+    FirstClient,
+}
+
+/// Places of the decisions on counts and configurations lie behind those of faults.
 const COUNTS: u32 = 3_000;
+const DRAWN: u32 = 4_000;

@@ -42,16 +42,13 @@ impl NetworkAddress {
             Some(text) => (text, flags::FLAG_TLS),
             None => (text, 0),
         };
-        let (ip, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (ip, rest) = rest.split_once(']').ok_or(NetworkAddressParseError::InvalidIp)?;
-                let port = rest.strip_prefix(':').ok_or(NetworkAddressParseError::MissingPort)?;
-                (ip.parse().map(IpAddr::V6), port)
-            }
-            None => {
-                let (ip, port) = text.rsplit_once(':').ok_or(NetworkAddressParseError::MissingPort)?;
-                (ip.parse().map(IpAddr::V4), port)
-            }
+        let (ip, port) = if let Some(rest) = text.strip_prefix('[') {
+            let (ip, rest) = rest.split_once(']').ok_or(NetworkAddressParseError::InvalidIp)?;
+            let port = rest.strip_prefix(':').ok_or(NetworkAddressParseError::MissingPort)?;
+            (ip.parse().map(IpAddr::V6), port)
+        } else {
+            let (ip, port) = text.rsplit_once(':').ok_or(NetworkAddressParseError::MissingPort)?;
+            (ip.parse().map(IpAddr::V4), port)
         };
         let ip = ip.map_err(|_| NetworkAddressParseError::InvalidIp)?;
         // The standard library's reader of numbers would take a sign.

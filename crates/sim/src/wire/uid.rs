@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 /// A 128-bit identifier. Of a well-known service the first half is all ones and the second its token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[expect(clippy::upper_case_acronyms, reason = "the name that FoundationDB and its kin have for it")]
 pub struct UID {
     /// The first half.
     pub first: u64,

@@ -28,7 +28,7 @@ async fn echo(stream: &impl TcpStream) -> io::Result<()> {
 /// Asks until it is answered, and gives up a connection that does not answer.
 async fn ask(context: &SimContext, question: u64) -> u64 {
     loop {
-        let time = context.time().clone();
+        let time = *context.time();
         let answer = time.timeout(Duration::from_secs(1), async {
             let stream = context.connect("server:80").await?;
             stream.write_all(Box::new(question.to_le_bytes())).await.0?;
@@ -186,4 +186,62 @@ fn each_way_to_fail_fails_its_seed_and_the_next_seed_runs() {
         }));
     });
     assert_eq!(events[0].to_string(), "no b: b");
+}
+
+/// Fails if two places misbehave in one run, of the ten that may.
+fn two_of_ten(test: &mut Test) {
+    let _servers = test.node("server", 1..=3, serve);
+    client(test, async |context| {
+        let mut fired = [false; 2];
+        for _ in 0..10 {
+            fired[0] |= samestep_sim::buggify!("first");
+            fired[1] |= samestep_sim::buggify!("second");
+            let _others = [samestep_sim::buggify!("third"), samestep_sim::buggify!("fourth")];
+            context.sleep(Duration::from_millis(100)).await;
+        }
+        if fired == [true; 2] { Err("both".into()) } else { Ok(()) }
+    });
+    test.chaos(Chaos::swarm().for_secs(10));
+}
+
+#[test]
+fn a_bug_of_two_faults_shrinks_to_just_those_two() {
+    let check = Check::new().seeds(200).stop_at_first_failure().without_regressions().ignore_environment();
+    let report = check.report(two_of_ten);
+    let (line, choices) = report.replays().next().expect("one seed in sixteen");
+    // Each of the two is active, and fires once.
+    assert_eq!(choices, Some(4), "{}", report.text());
+    assert_eq!(line.matches("buggify.").count(), 4, "{line}");
+    assert_eq!(report.failures().next().unwrap().to_string(), "client: both");
+}
+
+#[test]
+fn a_failure_is_kept_and_run_first_until_it_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("two.txt");
+    let check = || Check::new().regressions(&path).ignore_environment();
+    let first = check().seeds(200).stop_at_first_failure().report(two_of_ten);
+    assert!(first.runs() > 1 && !first.is_ok());
+    let again = check().seeds(1).stop_at_first_failure().report(two_of_ten);
+    assert_eq!((again.runs(), again.is_ok()), (1, false), "{}", again.text());
+    let mended = check().seeds(1).report(|test| {
+        let _servers = test.node("server", 1..=3, serve);
+        client(test, async |_| Ok(()));
+    });
+    assert_eq!((mended.runs(), mended.is_ok()), (2, true), "{}", mended.text());
+}
+
+/// Gate 10, of campaigns: on one thread or on several.
+#[test]
+fn hashes_are_the_same_on_any_number_of_threads() {
+    let hashes = |jobs| {
+        let check =
+            Check::new().without_regressions().ignore_environment().check_every(0).seeds(24).jobs(jobs);
+        check.report(echo_test).hashes()
+    };
+    let alone = hashes(1);
+    assert_eq!(alone.len(), 24);
+    assert_eq!(alone.iter().collect::<std::collections::BTreeSet<_>>().len(), 24, "each seed is another run");
+    assert_eq!(hashes(3), alone);
+    assert_eq!(hashes(8), alone);
 }

@@ -1,5 +1,6 @@
 //! What users of the crate see.
 
+mod builder;
 mod check;
 mod contracts;
 mod disk_bytes;
@@ -8,7 +9,9 @@ mod disk_faults;
 mod disk_names;
 mod network;
 mod nodes;
+mod readme;
 mod seed;
 mod seeds;
 mod storage_contract;
+mod timeline;
 mod world;

@@ -67,7 +67,7 @@ fn two_faults_shrink_to_just_those_two_and_the_least_value() {
         let shrunk = shrink(&two_faults, seed, outcome.report.tape.clone(), failure, 2_000).unwrap();
         assert_eq!(shrunk.tape, expected);
         assert!(!shrunk.is_cut_short && shrunk.choices_before > 300, "{shrunk:?}");
-        assert_eq!(shrunk.outcome.failure(), Some(failure));
+        assert_eq!(shrunk.failures.first(), Some(failure));
         found += 1;
     }
     assert!(found >= 2, "{found}");
@@ -81,7 +81,7 @@ fn a_run_that_does_not_fail_again_is_not_shrunk() {
 
 #[test]
 fn it_ends_when_it_has_run_often_enough() {
-    let seed = (0..).find(|seed| two_faults(&Request::of_seed(*seed)).failure().is_some()).unwrap();
+    let seed = (0..1_000).find(|seed| two_faults(&Request::of_seed(*seed)).failure().is_some()).unwrap();
     let outcome = two_faults(&Request { keeps_tape: true, ..Request::of_seed(seed) });
     let failure = outcome.failure().unwrap();
     let shrunk = shrink(&two_faults, seed, outcome.report.tape.clone(), failure, 5).unwrap();
