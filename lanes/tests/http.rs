@@ -166,7 +166,7 @@ async fn ask(
     };
     sender.ready().await.ok()?;
     let path = format!("/{client}/{number}");
-    let (request, expected) = if number % 2 == 0 {
+    let (request, expected) = if number.is_multiple_of(2) {
         let body = format!("you asked for {path}");
         (Request::get(&path).body(Full::default()), Bytes::from(body))
     } else {
@@ -183,7 +183,7 @@ async fn ask(
 async fn connect(world: &SimProviders) -> Option<SendRequest<Full<Bytes>>> {
     let stream = world.network().connect(SERVER).await.ok()?;
     let (sender, connection) = handshake(PollStream::new(stream)).await.ok()?;
-    HyperExecutor::new(world.task().clone()).execute(async move {
+    HyperExecutor::new(*world.task()).execute(async move {
         // What a fault did to it, its requests see as well.
         let _ = connection.await;
     });

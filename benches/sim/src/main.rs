@@ -1,80 +1,108 @@
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let (what, each): (&str, u64) = (&args[1], args[2].parse().unwrap());
-    let start = std::time::Instant::now();
-    let count = match what {
-        "heap" => heap(1000, each),
-        "ours" => ours(1000, each),
-        "spawn" => spawn(each),
-        _ => panic!(),
+//! Measures our simulator beside the limit: a bare heap of events, which simulates nothing.
+//!
+//! Every measurement is a process of its own. Rounds alternate their order, and each figure is divided by the heap's of
+//! its own round. Instructions are counted by valgrind's callgrind over two sizes, whose difference has no start-up in
+//! it; they are the figure to compare, as they do not depend on who else uses the machine.
+//!
+//! # What this program does not do
+//!
+//! It judges no one and keeps no history: a table of medians.
+
+mod heap;
+mod kv;
+mod requests;
+mod run;
+mod timers;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Fails with whatever went wrong, in words.
+pub(crate) type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+#[derive(Debug, Parser)]
+#[command(about = "Measures samestep-sim beside a bare heap of events.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run all rows and print their medians.
+    Run {
+        /// Rounds. Figures are medians over them.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Tiny sizes: proves that everything runs. The figures mean nothing.
+        #[arg(long)]
+        quick: bool,
+        /// Count no instructions. They need valgrind.
+        #[arg(long)]
+        no_instructions: bool,
+    },
+    /// One measurement, in this process: what `run` starts, and what a profiler wants.
+    One {
+        /// What to measure.
+        row: Row,
+        /// How often: see the row.
+        size: u64,
+    },
+}
+
+/// What is measured. `size` is of the work, so that two sizes can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Row {
+    /// The limit of timers: 1000 deadlines in a heap, each replaced `size` times.
+    HeapTimers,
+    /// 1000 tasks, each of which sleeps `size` times, up to a second.
+    Timers,
+    /// The limit of requests: two events and a copy of 64 bytes for each of 4 x `size` requests.
+    HeapRequests,
+    /// 4 clients and a server in a bare world, `size` requests of 64 bytes each, no faults.
+    Requests,
+    /// As before, through `check`, which users call.
+    CheckedRequests,
+    /// As before, with the default faults of the network that requests survive.
+    FaultyRequests,
+    /// `size` seeds of a key-value store on five nodes, through `check`, with a swarm of faults.
+    Kv,
+}
+
+impl Row {
+    /// Does the work, and tells how many operations that were.
+    fn measure(self, size: u64) -> u64 {
+        match self {
+            Self::HeapTimers => heap::timers(size),
+            Self::Timers => timers::run(size),
+            Self::HeapRequests => heap::requests(size),
+            Self::Requests => requests::bare(size),
+            Self::CheckedRequests => requests::checked(size),
+            Self::FaultyRequests => requests::faulty(size),
+            Self::Kv => kv::run(size),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run { rounds, quick, no_instructions } => {
+            run::run(rounds, quick, !no_instructions && !quick)
+        }
+        Command::One { row, size } => {
+            let start = Instant::now();
+            let operations = row.measure(size);
+            println!("{operations} {}", start.elapsed().as_nanos());
+            Ok(())
+        }
     };
-    let t = start.elapsed();
-    println!("{what}: {count} in {t:?}: {:.1} ns each, {:.2} M/s", t.as_nanos() as f64 / count as f64, count as f64 / t.as_secs_f64() / 1e6);
-}
-
-struct Draw(u64);
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let v = self.0;
-        let v = (v ^ (v >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let v = (v ^ (v >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        v ^ (v >> 31)
-    }
-    fn micros(&mut self) -> u64 {
-        1 + ((self.next() as u128 * 1_000_000) >> 64) as u64
-    }
-}
-
-fn heap(tasks: u64, each: u64) -> u64 {
-    use std::cmp::Reverse;
-    let mut heap = std::collections::BinaryHeap::new();
-    let mut draws: Vec<_> = (0..tasks).map(|t| (Draw(t), 0)).collect();
-    let mut seq = 0;
-    for t in 0..tasks {
-        heap.push(Reverse((draws[t as usize].0.micros() * 1000, seq, t)));
-        seq += 1;
-    }
-    let mut n = 0;
-    while let Some(Reverse((time, _, t))) = heap.pop() {
-        n += 1;
-        let (draw, done) = &mut draws[t as usize];
-        *done += 1;
-        if *done < each {
-            heap.push(Reverse((time + draw.micros() * 1000, seq, t)));
-            seq += 1;
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
         }
     }
-    n
-}
-
-fn ours(tasks: u64, each: u64) -> u64 {
-    use samestep_provider_traits::TimeProvider;
-    let world = samestep_sim::SimWorld::with_config(samestep_sim::WorldConfig::new(1).polls_per_instant_max(1 << 40));
-    let node = world.add_node("node", std::net::IpAddr::from([10, 0, 0, 1]));
-    let time = *world.providers(node).time();
-    for t in 0..tasks {
-        drop(world.spawn(Some(node), "t", async move {
-            let mut draw = Draw(t);
-            for _ in 0..each {
-                time.sleep(std::time::Duration::from_micros(draw.micros())).await;
-            }
-        }));
-    }
-    world.run_until_empty();
-    tasks * each
-}
-
-fn spawn(each: u64) -> u64 {
-    use samestep_provider_traits::TaskProvider;
-    let world = samestep_sim::SimWorld::with_config(samestep_sim::WorldConfig::new(1).polls_per_instant_max(1 << 40));
-    let node = world.add_node("node", std::net::IpAddr::from([10, 0, 0, 1]));
-    let tasks = *world.providers(node).task();
-    drop(world.spawn(Some(node), "t", async move {
-        for _ in 0..each {
-            tasks.spawn("x", async {}).await.unwrap();
-        }
-    }));
-    world.run_until_empty();
-    each
 }

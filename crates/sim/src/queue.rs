@@ -79,11 +79,6 @@ impl<E> Queue<E> {
         }
     }
 
-    /// Takes the next event if it is due at `time` or before.
-    pub(crate) fn take_due(&mut self, time: SimTime) -> Option<(SimTime, E)> {
-        self.take_due_before(time, Fence(u64::MAX))
-    }
-
     /// Takes the next event if it is due at `time` or before, and was put in before `fence`.
     pub(crate) fn take_due_before(&mut self, time: SimTime, fence: Fence) -> Option<(SimTime, E)> {
         loop {
@@ -122,19 +117,16 @@ impl<E> Queue<E> {
     fn put_as(&mut self, time: SimTime, event: E, is_background: bool) -> EventId {
         let order = self.next_order;
         self.next_order += 1;
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                let place = &mut self.slots[slot as usize];
-                place.order = order;
-                place.is_background = is_background;
-                debug_assert!(place.event.is_none(), "a free slot is empty");
-                place.event = Some(event);
-                slot
-            }
-            None => {
-                self.slots.push(Slot { order, is_background, event: Some(event) });
-                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-            }
+        let slot = if let Some(slot) = self.free.pop() {
+            let place = &mut self.slots[slot as usize];
+            place.order = order;
+            place.is_background = is_background;
+            debug_assert!(place.event.is_none(), "a free slot is empty");
+            place.event = Some(event);
+            slot
+        } else {
+            self.slots.push(Slot { order, is_background, event: Some(event) });
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
         assert!(slot < SLOTS_MAX && order < ORDERS_MAX, "an event too many: 2^24 at a time, 2^40 in all");
         self.heap.push(Key::new(time, order, slot));
@@ -268,7 +260,8 @@ mod tests {
                 _ => {
                     assert_eq!(queue.next_time(), list.first().map(|(time, ..)| *time));
                     let expected = (!list.is_empty()).then(|| list.remove(0)).map(|(time, n, _)| (time, n));
-                    assert_eq!(queue.take_due(SimTime::MAX), expected);
+                    let fence = queue.fence();
+                    assert_eq!(queue.take_due_before(SimTime::MAX, fence), expected);
                 }
             }
             assert_eq!(queue.len(), list.len());
@@ -297,6 +290,7 @@ mod tests {
         queue.put(SimTime::ZERO, 2);
         assert_eq!(queue.take_due_before(SimTime::ZERO, fence), Some((SimTime::ZERO, 1)));
         assert_eq!(queue.take_due_before(SimTime::ZERO, fence), None);
-        assert_eq!(queue.take_due(SimTime::ZERO), Some((SimTime::ZERO, 2)));
+        let fence = queue.fence();
+        assert_eq!(queue.take_due_before(SimTime::ZERO, fence), Some((SimTime::ZERO, 2)));
     }
 }

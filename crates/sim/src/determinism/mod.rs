@@ -12,40 +12,9 @@ use std::cell::Cell;
 use std::thread;
 
 use crate::determinism::heap::Shuffled;
-use crate::runner::{Main, RunPlan, RunReport, run_one};
-use crate::world::{SimWorld, WorldConfig};
+use crate::runner::RunReport;
 
 pub use divergence::Divergence;
-
-/// What fills a world. Called once a run, also on another thread.
-pub(crate) trait Setup: Fn(&SimWorld) -> Main + Sync {}
-
-impl<F: Fn(&SimWorld) -> Main + Sync> Setup for F {}
-
-/// Runs `plan` twice and gives the first run's report.
-///
-/// # Errors
-///
-/// [`Divergence`] if the runs differ, with the first event in which they do.
-pub(crate) fn check_determinism(plan: &RunPlan, setup: &impl Setup) -> Result<RunReport, Box<Divergence>> {
-    let first = run_one(plan, setup, &mut |_| {});
-    compare_with_second(plan, first, setup)
-}
-
-/// As [`check_determinism`], for a run that has been made.
-pub(crate) fn compare_with_second(
-    plan: &RunPlan,
-    first: RunReport,
-    setup: &impl Setup,
-) -> Result<RunReport, Box<Divergence>> {
-    let keeping =
-        RunPlan { config: WorldConfig { keeps_trace: true, ..plan.config.clone() }, ..plan.clone() };
-    let run = |keeps| run_one(if keeps == Keeps::Events { &keeping } else { plan }, setup, &mut |_| {});
-    match compare(&first, &run) {
-        Ok(()) => Ok(first),
-        Err(divergence) => Err(divergence),
-    }
-}
 
 /// What is kept of a run that is made for comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +71,7 @@ pub(crate) fn salt() -> u64 {
 fn is_same(left: &RunReport, right: &RunReport) -> bool {
     let outcome = |report: &RunReport| {
         let kinds: Vec<String> = report.failures.iter().map(|failure| failure.kind().to_owned()).collect();
-        (report.hash, report.events, report.ended_at, kinds)
+        (report.hash, report.events, report.polls, report.ended_at, kinds)
     };
     outcome(left) == outcome(right) && left.tape == right.tape
 }

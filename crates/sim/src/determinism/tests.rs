@@ -6,13 +6,24 @@ use std::time::Duration;
 
 use samestep_provider_traits::{RandomProvider, TaskProvider, TimeProvider};
 
-use super::check_determinism;
-use crate::runner::{Main, RunPlan};
+use super::{Divergence, Keeps, compare};
+use crate::runner::{Main, RunPlan, RunReport, run_one};
 use crate::world::{SimWorld, WorldConfig};
 use crate::{SimRandomProvider, SimTaskProvider, SimTimeProvider, Traced};
 
 fn plan(seed: u64) -> RunPlan {
     RunPlan::new(WorldConfig::new(seed).keep_tape())
+}
+
+/// Runs `plan` twice, and gives the first run's report if the second is the same.
+fn check_determinism(
+    plan: &RunPlan,
+    setup: &(impl Fn(&SimWorld) -> Main + Sync),
+) -> Result<RunReport, Box<Divergence>> {
+    let keeping = RunPlan { config: plan.config.clone().keep_trace(), ..plan.clone() };
+    let run = |keeps| run_one(if keeps == Keeps::Events { &keeping } else { plan }, setup, &mut |_| {});
+    let first = run(Keeps::AsBefore);
+    compare(&first, &run).map(|()| first)
 }
 
 /// Sleeps as many microseconds as each of `numbers` says, one after the other.

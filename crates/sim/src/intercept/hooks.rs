@@ -52,8 +52,10 @@ unsafe extern "C" fn getrandom(buffer: *mut u8, length: usize, flags: c_uint) ->
     let stream = crate::draws::Stream::from_seed(key);
     for place in 0..length {
         let word = stream.nth((place / 8) as u64).to_le_bytes();
-        // SAFETY: `place` is below `length`, to which the caller lets us write.
-        unsafe { buffer.add(place).write(word[place % 8]) };
+        // SAFETY: `place` is below `length`, the size of what `buffer` points to.
+        let byte = unsafe { buffer.add(place) };
+        // SAFETY: the caller lets us write there.
+        unsafe { byte.write(word[place % 8]) };
     }
     isize::try_from(length).unwrap_or(isize::MAX)
 }
@@ -116,9 +118,9 @@ unsafe extern "C" fn pthread_create(
     start: Start,
     argument: *mut c_void,
 ) -> c_int {
-    let _counted = intercept(Intercepted::Thread, |_| ());
     static REAL: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
     type Real = unsafe extern "C" fn(*mut c_ulong, *const c_void, Start, *mut c_void) -> c_int;
+    let _counted = intercept(Intercepted::Thread, |_| ());
     let Some(real) = real(&REAL, c"pthread_create") else { return EAGAIN };
     // SAFETY: the C library's function of this name has this signature, see the module.
     let real = unsafe { transmute::<*mut c_void, Real>(real) };

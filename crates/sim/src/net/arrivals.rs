@@ -119,9 +119,9 @@ impl Network {
                 continue;
             }
             let start = time.pick(&mut kernel.choices, ChoiceFamily::Network, place) - time.start;
-            let end = start + time.pick(&mut kernel.choices, ChoiceFamily::Network, place);
+            let end = start.saturating_add(time.pick(&mut kernel.choices, ChoiceFamily::Network, place));
             let until = kernel.now.after_nanos(end);
-            kernel.schedule(start, NetDue::Swizzle { node, until }.into());
+            kernel.schedule_background(start, NetDue::Swizzle { node, until }.into());
         }
     }
 

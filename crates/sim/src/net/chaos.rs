@@ -65,8 +65,8 @@ impl Network {
             Told::Peer => (late, soon),
             Told::Own => (soon, late),
         };
-        kernel.schedule(own, NetDue::KeepAlive(end).into());
-        kernel.schedule(peer, NetDue::KeepAlive(end.other()).into());
+        self.expect_silence(kernel, end, own);
+        self.expect_silence(kernel, end.other(), peer);
         kernel.fault(FaultFamily::RandomClose, Some(node), || format!("connection {number}, told: {told:?}"));
     }
 
@@ -81,8 +81,8 @@ impl Network {
         }
         connection.flows.iter_mut().for_each(|flow| flow.is_severed = true);
         let late = self.settings.limits.keep_alive;
-        kernel.schedule(late, NetDue::KeepAlive(end).into());
-        kernel.schedule(late, NetDue::KeepAlive(end.other()).into());
+        self.expect_silence(kernel, end, late);
+        self.expect_silence(kernel, end.other(), late);
         let node = self.node_of_end(end);
         kernel.fault(FaultFamily::HalfOpen, node, || format!("connection {number}"));
         true

@@ -424,7 +424,7 @@ impl Default for NetworkFaults {
 /// Sizes and times that bound the network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkLimits {
-    /// How many bytes of one direction of a connection may be sent and not yet read. At least 1.
+    /// How many bytes of one direction of a connection may be sent and not yet read. At least 1, at most 16 MiB - 1.
     pub window_bytes: usize,
     /// How many connections may wait to be accepted at one listener; a further one is refused. At least 1.
     pub backlog: usize,

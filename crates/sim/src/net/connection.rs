@@ -96,6 +96,8 @@ pub(crate) struct End {
     /// Whether a program, or the backlog of one, has it. What an end without an owner gets is answered by its
     /// operating system.
     pub(crate) is_owned: bool,
+    /// When it fails, as nothing is heard of the other any more.
+    pub(crate) keep_alive: Option<EventId>,
     /// Whoever waits to read, to connect, or to write.
     pub(crate) reader: Option<Waker>,
     pub(crate) writer: Option<Waker>,
@@ -110,6 +112,7 @@ impl Default for End {
             way_in: LinkId(0),
             fate: Fate::Absent,
             is_owned: false,
+            keep_alive: None,
             reader: None,
             writer: None,
         }

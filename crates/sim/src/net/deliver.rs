@@ -227,13 +227,33 @@ impl Network {
         connection.flow_mut(id.side).give_up = None;
         self.drop_pieces(kernel, id);
         self.fail_end(kernel, id, ErrorKind::ConnectionReset);
-        kernel.schedule(self.settings.limits.keep_alive, NetDue::KeepAlive(id.other()).into());
+        self.expect_silence(kernel, id.other(), self.settings.limits.keep_alive);
         self.release_if_unseen(kernel, id.connection);
+    }
+
+    /// Nothing is heard of the other end of `end` any more, which it notices after `nanos`.
+    pub(super) fn expect_silence<E: From<NetDue>>(&mut self, kernel: &mut Kernel<E>, end: EndId, nanos: u64) {
+        let Some(connection) = self.connections.get_mut(end.connection) else { return };
+        let state = connection.end_mut(end.side);
+        if !state.is_owned || !matches!(state.fate, Fate::Open | Fate::Connecting) {
+            return;
+        }
+        // The sooner of two counts, and the limit is the latest.
+        if state.keep_alive.is_some() && nanos >= self.settings.limits.keep_alive {
+            return;
+        }
+        let event = kernel.schedule(nanos, NetDue::KeepAlive(end).into());
+        if let Some(before) = state.keep_alive.replace(event) {
+            kernel.events.cancel(before);
+        }
     }
 
     /// Nothing was heard of the other end for too long.
     pub(super) fn keep_alive_failed<E: From<NetDue>>(&mut self, kernel: &mut Kernel<E>, end: EndId) {
-        if self.connections.get(end.connection).is_some_and(|connection| connection.end(end.side).is_owned) {
+        let Some(connection) = self.connections.get_mut(end.connection) else { return };
+        let state = connection.end_mut(end.side);
+        state.keep_alive = None;
+        if state.is_owned {
             self.drop_pieces(kernel, end);
             self.fail_end(kernel, end, ErrorKind::ConnectionReset);
         }

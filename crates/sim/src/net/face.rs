@@ -185,7 +185,7 @@ impl Shared {
             let Some((question, message, rule)) = question else { return };
             let verdict = rule.map_or(Verdict::Pass, |rule| rule(&message));
             let Core { network, kernel, .. } = &mut *self.core.borrow_mut();
-            network.answer(kernel, question, verdict);
+            network.answer(kernel, question, message.number, verdict);
         }
     }
 }

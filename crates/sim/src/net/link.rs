@@ -182,9 +182,9 @@ impl Link {
 
     #[cold]
     fn special_transit(&mut self, nanos: u64, now: SimTime, bytes: u64) -> u64 {
-        let mut nanos = nanos + self.pair_latency + self.delay;
+        let mut nanos = nanos.saturating_add(self.pair_latency).saturating_add(self.delay);
         if self.slow_until > now {
-            nanos += self.slow_by;
+            nanos = nanos.saturating_add(self.slow_by);
         }
         nanos = permille(nanos, self.factor);
         if self.bandwidth != 0 {
@@ -199,7 +199,7 @@ impl Link {
     /// How long one way of a handshake takes that sets out now, in nanoseconds.
     pub(crate) fn handshake(&mut self, choices: &mut Choices, settings: &Settings) -> u64 {
         let whole = settings.shape.sample(choices, self.id.latency_place(), settings.connect);
-        permille(whole / 2 + self.pair_latency + self.delay, self.factor)
+        permille((whole / 2).saturating_add(self.pair_latency).saturating_add(self.delay), self.factor)
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) struct Network {
     datagrams: Slab<udp::Datagram>,
     calls: Slab<calls::Call>,
     messages_sent: u64,
-    partitions: BTreeMap<PartitionId, Vec<LinkId>>,
+    partitions: BTreeMap<PartitionId, partition::Closed>,
     partitions_made: u64,
     no_partition_before: SimTime,
     no_close_before: SimTime,

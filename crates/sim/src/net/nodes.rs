@@ -144,7 +144,7 @@ impl Network {
         let peer = connection.end(other.side);
         let acts = was_seen && peer.is_owned && peer.fate == Fate::Open;
         if acts {
-            kernel.schedule(self.settings.limits.keep_alive, NetDue::KeepAlive(other).into());
+            self.expect_silence(kernel, other, self.settings.limits.keep_alive);
             kernel.fault(FaultFamily::HalfOpen, Some(node), || format!("connection {number}, end at {node}"));
         }
         self.release_if_unseen(kernel, end.connection);

@@ -6,10 +6,18 @@ use super::{NetDue, Network, PartitionStrategy};
 use crate::choice::ChoiceFamily;
 use crate::fault::FaultFamily;
 use crate::kernel::{Kernel, NodeId};
+use crate::queue::EventId;
 
 /// A partition that was made, to be healed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionId(u64);
+
+/// What a partition closed, and when it ends by itself.
+#[derive(Debug)]
+pub(super) struct Closed {
+    links: Vec<LinkId>,
+    end: Option<EventId>,
+}
 
 /// Which nodes do not reach which.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +149,7 @@ impl Network {
         }
         let id = PartitionId(self.partitions_made);
         self.partitions_made += 1;
-        self.partitions.insert(id, links);
+        self.partitions.insert(id, Closed { links, end: None });
         id
     }
 
@@ -153,13 +161,20 @@ impl Network {
         nanos: u64,
     ) -> PartitionId {
         let id = self.partition(kernel, links);
-        kernel.schedule(nanos, NetDue::Heal(id).into());
+        let end = kernel.schedule(nanos, NetDue::Heal(id).into());
+        if let Some(partition) = self.partitions.get_mut(&id) {
+            partition.end = Some(end);
+        }
         id
     }
 
     /// Opens what the partition closed, as far as no other has it closed. Nothing happens if it was healed before.
     pub(crate) fn heal<E: From<NetDue>>(&mut self, kernel: &mut Kernel<E>, id: PartitionId) {
-        for link in self.partitions.remove(&id).unwrap_or_default() {
+        let Some(partition) = self.partitions.remove(&id) else { return };
+        if let Some(end) = partition.end {
+            kernel.events.cancel(end);
+        }
+        for link in partition.links {
             let state = self.link_mut(link);
             state.partitions -= 1;
             if !state.is_closed() {

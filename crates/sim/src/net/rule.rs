@@ -78,15 +78,16 @@ impl Network {
         None
     }
 
-    /// What the rule makes of it.
+    /// What the rule makes of message `number`, which was asked about.
     pub(crate) fn answer<E: From<NetDue>>(
         &mut self,
         kernel: &mut Kernel<E>,
         question: Question,
+        number: u64,
         verdict: Verdict,
     ) {
         match question {
-            Question::Piece(flow) => self.answer_piece(kernel, flow, verdict),
+            Question::Piece(flow) => self.answer_piece(kernel, flow, number, verdict),
             Question::Datagram(slot) => {
                 let Some(datagram) = self.datagrams.get_mut(slot) else { return };
                 let wait = match verdict {
@@ -100,10 +101,16 @@ impl Network {
         }
     }
 
-    fn answer_piece<E: From<NetDue>>(&mut self, kernel: &mut Kernel<E>, flow: EndId, verdict: Verdict) {
+    fn answer_piece<E: From<NetDue>>(
+        &mut self,
+        kernel: &mut Kernel<E>,
+        flow: EndId,
+        number: u64,
+        verdict: Verdict,
+    ) {
         let Some(connection) = self.connections.get_mut(flow.connection) else { return };
         let state = connection.flow_mut(flow.side);
-        let Some(piece) = state.pieces.front_mut() else { return };
+        let Some(piece) = state.pieces.front_mut().filter(|piece| piece.message == number) else { return };
         let wait = match verdict {
             Verdict::Drop => {
                 let wait = RETRANSMISSION_NANOS << piece.drops.min(6);

@@ -5,9 +5,9 @@ use std::task::{Poll, Waker};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::connection::{EndId, Fate, Piece, PieceKind, Writing};
+use super::connection::{Connection, EndId, Fate, Piece, PieceKind, Side, Writing};
 use super::deliver::set_out;
-use super::link::Place;
+use super::link::{Link, Place};
 use super::{NetDue, Network};
 use crate::choice::ChoiceFamily;
 use crate::fault::FaultFamily;
@@ -27,21 +27,21 @@ impl Network {
         room: usize,
         take: impl FnOnce(&[u8]) -> usize,
     ) -> Poll<Result<usize, ErrorKind>> {
-        let most = match self.readable(end, room) {
+        let Some(mut connection) = self.connections.get_mut(end.connection) else {
+            return Poll::Ready(Err(ErrorKind::NotConnected));
+        };
+        let mut most = match readable(connection, end.side, room) {
             Poll::Ready(Ok(most)) if most > 0 => most,
             other => return other,
         };
-        let most = if self.settings.chaos.is_on {
-            match self.read_faults(kernel, end, most) {
+        if self.settings.chaos.is_on {
+            most = match self.read_faults(kernel, end, most) {
                 Ok(most) => most,
                 Err(kind) => return Poll::Ready(Err(kind)),
-            }
-        } else {
-            most
-        };
-        let Some(connection) = self.connections.get_mut(end.connection) else {
-            return Poll::Ready(Err(ErrorKind::NotConnected));
-        };
+            };
+            connection =
+                self.connections.get_mut(end.connection).expect("a fault that was not told ends none");
+        }
         let writer = end.side.other();
         let flow = connection.flow_mut(writer);
         let count = take(&flow.readable()[..most]);
@@ -50,28 +50,6 @@ impl Network {
             self.tell_window(kernel, end.other());
         }
         Poll::Ready(Ok(count))
-    }
-
-    /// How many bytes can be read now, at most `room`; none at the end of the stream.
-    fn readable(&self, end: EndId, room: usize) -> Poll<Result<usize, ErrorKind>> {
-        let Some(connection) = self.connections.get(end.connection) else {
-            return Poll::Ready(Err(ErrorKind::NotConnected));
-        };
-        let state = connection.end(end.side);
-        if !state.is_owned {
-            return Poll::Ready(Err(ErrorKind::NotConnected));
-        }
-        if room == 0 {
-            return Poll::Ready(Ok(0));
-        }
-        if let Fate::Failed(kind) = state.fate {
-            return Poll::Ready(Err(kind));
-        }
-        let flow = connection.flow(end.side.other());
-        if flow.arrived == 0 && !flow.has_ended {
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(flow.arrived.min(room)))
     }
 
     /// What faults leave of a read of `count` bytes.
@@ -112,7 +90,11 @@ impl Network {
         end: EndId,
         bytes: &[u8],
     ) -> Poll<Result<usize, ErrorKind>> {
-        let room = match self.readiness_to_write(end) {
+        let Some(mut connection) = self.connections.get_mut(end.connection) else {
+            return Poll::Ready(Err(ErrorKind::NotConnected));
+        };
+        let way_back = &self.links[connection.end(end.side).way_in.0 as usize];
+        let room = match room_to_write(connection, end.side, way_back, self.settings.limits.window) {
             Err(kind) => return Poll::Ready(Err(kind)),
             Ok(_) if bytes.is_empty() => return Poll::Ready(Ok(0)),
             Ok(0) => return Poll::Pending,
@@ -124,9 +106,10 @@ impl Network {
                 Ok(count) => count,
                 Err(kind) => return Poll::Ready(Err(kind)),
             };
+            connection =
+                self.connections.get_mut(end.connection).expect("a fault that was not told ends none");
         }
         let bytes = &bytes[..count];
-        let connection = self.connections.get_mut(end.connection).expect("it can be written");
         let link = &mut self.links[connection.end(end.side).link.0 as usize];
         connection.flow_mut(end.side).put(bytes);
         let piece = Piece {
@@ -141,31 +124,6 @@ impl Network {
         self.messages_sent += 1;
         set_out(kernel, &self.settings, link, connection, end, piece);
         Poll::Ready(Ok(count))
-    }
-
-    /// How many bytes there is room for.
-    fn readiness_to_write(&mut self, end: EndId) -> Result<usize, ErrorKind> {
-        let connection = self.connections.get_mut(end.connection).ok_or(ErrorKind::NotConnected)?;
-        let state = connection.end(end.side);
-        if !state.is_owned {
-            return Err(ErrorKind::NotConnected);
-        }
-        if let Fate::Failed(kind) = state.fate {
-            return Err(kind);
-        }
-        let way_back = state.way_in;
-        let flow = connection.flow_mut(end.side);
-        if flow.writing != Writing::On {
-            return Err(ErrorKind::BrokenPipe);
-        }
-        // What the reader tells comes at once while the writer does not wait for it, and not at all over a link
-        // that is closed.
-        let link = &self.links[way_back.0 as usize];
-        if !link.is_closed() && !link.is_held {
-            flow.credited = flow.read_offset;
-        }
-        let outstanding = usize::try_from(flow.outstanding()).unwrap_or(usize::MAX);
-        Ok(self.settings.limits.window.saturating_sub(outstanding))
     }
 
     /// What faults leave of a write of `count` bytes.
@@ -253,6 +211,52 @@ impl Network {
             kernel.wake(connection.end_mut(flow.side).writer.take());
         }
     }
+}
+
+/// How many bytes can be read now by the end at `side`, at most `room`; none at the end of the stream.
+fn readable(connection: &Connection, side: Side, room: usize) -> Poll<Result<usize, ErrorKind>> {
+    let state = connection.end(side);
+    if !state.is_owned {
+        return Poll::Ready(Err(ErrorKind::NotConnected));
+    }
+    if room == 0 {
+        return Poll::Ready(Ok(0));
+    }
+    if let Fate::Failed(kind) = state.fate {
+        return Poll::Ready(Err(kind));
+    }
+    let flow = connection.flow(side.other());
+    if flow.arrived == 0 && !flow.has_ended {
+        return Poll::Pending;
+    }
+    Poll::Ready(Ok(flow.arrived.min(room)))
+}
+
+/// How many bytes there is room for, of the window of the flow that the end at `side` writes.
+fn room_to_write(
+    connection: &mut Connection,
+    side: Side,
+    way_back: &Link,
+    window: usize,
+) -> Result<usize, ErrorKind> {
+    let state = connection.end(side);
+    if !state.is_owned {
+        return Err(ErrorKind::NotConnected);
+    }
+    if let Fate::Failed(kind) = state.fate {
+        return Err(kind);
+    }
+    let flow = connection.flow_mut(side);
+    if flow.writing != Writing::On {
+        return Err(ErrorKind::BrokenPipe);
+    }
+    // What the reader tells comes at once while the writer does not wait for it, and not at all over a link that is
+    // closed.
+    if !way_back.is_closed() && !way_back.is_held {
+        flow.credited = flow.read_offset;
+    }
+    let outstanding = usize::try_from(flow.outstanding()).unwrap_or(usize::MAX);
+    Ok(window.saturating_sub(outstanding))
 }
 
 /// How many bytes of `count` an operation moves; at least 1, and `most` if `chance` has it.

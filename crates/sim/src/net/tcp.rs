@@ -184,6 +184,9 @@ impl Network {
         }
         state.fate = Fate::Failed(kind);
         let node = state.node;
+        if let Some(keep_alive) = state.keep_alive.take() {
+            kernel.events.cancel(keep_alive);
+        }
         kernel.wake(state.reader.take());
         kernel.wake(state.writer.take());
         connection.flow_mut(end.side.other()).forget_arrived();
@@ -217,6 +220,9 @@ impl Network {
         }
         state.is_owned = false;
         let (node, fate) = (state.node, state.fate);
+        if let Some(keep_alive) = state.keep_alive.take() {
+            kernel.events.cancel(keep_alive);
+        }
         kernel.wake(state.reader.take());
         kernel.wake(state.writer.take());
         if matches!(fate, Fate::Open | Fate::Connecting) {

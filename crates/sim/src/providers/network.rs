@@ -316,22 +316,24 @@ impl fmt::Debug for SimUdpSocket {
     }
 }
 
-/// Asks the network; if the answer has to be waited for, leaves a waker there, which is cloned with nothing
-/// borrowed.
+/// Asks the network; if the answer has to be waited for, leaves a waker there. The waker is cloned, and dropped if it
+/// is not needed, with nothing borrowed.
 fn poll_in<T>(
     world: WorldId,
     cx: &Context<'_>,
     ask: impl FnOnce(&mut Network, &mut Kernel<Due>) -> Poll<Result<T, io::ErrorKind>>,
     wait: impl FnOnce(&mut Network, &mut Kernel<Due>, Waker),
 ) -> Poll<io::Result<T>> {
-    match enter(world, |Core { network, kernel, .. }| ask(network, kernel)) {
-        Poll::Ready(outcome) => Poll::Ready(outcome.map_err(Into::into)),
+    let waker = cx.waker().clone();
+    let (outcome, unused) = enter(world, |Core { network, kernel, .. }| match ask(network, kernel) {
+        Poll::Ready(outcome) => (Poll::Ready(outcome), Some(waker)),
         Poll::Pending => {
-            let waker = cx.waker().clone();
-            enter(world, |Core { network, kernel, .. }| wait(network, kernel, waker));
-            Poll::Pending
+            wait(network, kernel, waker);
+            (Poll::Pending, None)
         }
-    }
+    });
+    drop(unused);
+    outcome.map_err(Into::into)
 }
 
 /// Takes as long as a call that opens a socket or looks a name up.

@@ -72,7 +72,9 @@ pub(crate) fn run_one(
                 }
             };
             let end = run_to_end(plan, &world, &mut main, &mut after_instant);
-            end.into_iter().for_each(|failure| world.fail(failure));
+            if let Some(failure) = end {
+                world.fail(failure);
+            }
             drop(main);
         }
         Err(message) => world.fail(Failure::SetupPanic { message }),

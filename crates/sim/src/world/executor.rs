@@ -428,6 +428,7 @@ impl Core {
 }
 
 /// How a world stands after an instant.
+#[expect(clippy::struct_excessive_bools, reason = "questions that do not depend on each other")]
 pub(crate) struct Pulse {
     pub(crate) now: SimTime,
     pub(crate) events: u64,

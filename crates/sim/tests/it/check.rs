@@ -230,3 +230,18 @@ fn a_failure_is_kept_and_run_first_until_it_is_mended() {
     });
     assert_eq!((mended.runs(), mended.is_ok()), (2, true), "{}", mended.text());
 }
+
+/// Gate 10, of campaigns: on one thread or on several.
+#[test]
+fn hashes_are_the_same_on_any_number_of_threads() {
+    let hashes = |jobs| {
+        let check =
+            Check::new().without_regressions().ignore_environment().check_every(0).seeds(24).jobs(jobs);
+        check.report(echo_test).hashes()
+    };
+    let alone = hashes(1);
+    assert_eq!(alone.len(), 24);
+    assert_eq!(alone.iter().collect::<std::collections::BTreeSet<_>>().len(), 24, "each seed is another run");
+    assert_eq!(hashes(3), alone);
+    assert_eq!(hashes(8), alone);
+}

@@ -88,6 +88,15 @@ fn a_seed_is_a_run() {
     }
 }
 
+/// Gate 10, of the engine: the number was written down once, and holds on every machine and in every profile. Lanes
+/// hold the rest to it.
+#[test]
+fn a_hash_is_the_same_in_every_build() {
+    let world = SimWorld::with_config(WorldConfig::new(5));
+    some_work(&world);
+    assert_eq!((world.trace_count(), world.trace_hash()), (72, 0x0ece_404d_ddd0_27d1));
+}
+
 #[test]
 fn worlds_side_by_side_do_not_disturb_each_other() {
     let alone = {

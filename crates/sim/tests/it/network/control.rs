@@ -258,6 +258,25 @@ fn a_connection_can_be_cut_for_a_time() {
 }
 
 #[test]
+fn connections_that_are_gone_leave_nothing_to_come() {
+    let (world, nodes) = world_of(WorldConfig::new(1), 2);
+    let (near, far, listener) = pair(&world, &nodes);
+    world.network().make_half_open(&near);
+    let partition = world.network().partition_for(&samestep_sim::Partition::Isolate(nodes[0]), 900 * MILLI);
+    on(&world, nodes[0], {
+        let near = near.clone();
+        async move { write_all(&near, "into the void").await }
+    });
+    world.run_until(world.time().after(10 * MILLI));
+    world.network().heal(partition);
+    drop((near, far, listener));
+    let now = world.now();
+    world.run_until_empty();
+    assert!(world.now() - now < 2 * MILLI, "{:?} later", world.now() - now);
+    assert_eq!(world.pending_event_count(), 0);
+}
+
+#[test]
 fn a_half_open_connection_is_silent_until_its_limits() {
     let (world, nodes) = world_of(WorldConfig::new(1), 2);
     let (near, far, _listener) = pair(&world, &nodes);
