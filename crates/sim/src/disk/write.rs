@@ -45,7 +45,7 @@ impl Disk {
             self.told(kernel, FaultFamily::ShortIo, inode, &(offset + count as u64..end));
         }
         let room = self.tree.file(inode).contents.room();
-        if offset + count as u64 > room {
+        if count > 0 && offset + count as u64 > room {
             let least = offset.max(room) + unit as u64;
             let end = match self.take_room(kernel, inode, least, offset + count as u64) {
                 Ok(end) => end,
@@ -61,7 +61,9 @@ impl Disk {
         }
         let fate = self.fate(kernel, count);
         let contents = &mut self.tree.file_mut(inode).contents;
-        contents.write(offset, &bytes[..count], number, fate, &mut self.spare);
+        if count > 0 {
+            contents.write(offset, &bytes[..count], number, fate, &mut self.spare);
+        }
         if fails {
             self.told(kernel, FaultFamily::WriteError, inode, &(offset..end));
             return Err(io::Error::other(DiskFault::Write { offset, bytes: bytes.len() as u64 }));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use samestep_provider_traits::TimeProvider;
 
 use super::{Intercepted, InterceptedCalls};
-use crate::runner::{Failure, Main, RunPlan, run_one};
+use crate::runner::{Failure, RunPlan, run_one};
 use crate::world::{SimWorld, WorldConfig};
 use crate::{SimJoinHandle, SimTimeProvider};
 
@@ -46,8 +46,8 @@ fn keys_of_hash_maps_are_the_seeds() {
     let order = || {
         let thread = std::thread::spawn(|| {
             in_a_world(|| {
-                let map: std::collections::HashMap<u32, ()> = (0..50).map(|key| (key, ())).collect();
-                map.into_keys().collect::<Vec<_>>()
+                let map: std::collections::HashMap<u32, u32> = (0..50).map(|key| (key, key)).collect();
+                map.into_values().collect::<Vec<_>>()
             })
         });
         thread.join().unwrap()
@@ -60,7 +60,7 @@ fn keys_of_hash_maps_are_the_seeds() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "what is to be caught")]
 fn a_thread_fails_the_run() {
-    let setup = |world: &SimWorld| -> Main {
+    let setup = |world: &SimWorld| -> SimJoinHandle<Result<(), String>> {
         world.spawn(None, "main", async {
             std::thread::spawn(|| ()).join().unwrap();
             Ok(())

@@ -40,6 +40,6 @@ pub(crate) use scenario::Outcome;
 pub use test::{Count, Holds, Node, Test};
 
 pub use failure::{Failure, TaskState};
-pub(crate) use one::{Main, RunPlan, RunReport, run_one};
+pub(crate) use one::{RunPlan, RunReport, run_one};
 pub(crate) use panics::take_location;
 pub(crate) use parallel::{jobs_of_machine, run_in_order};

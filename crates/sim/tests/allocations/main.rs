@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use samestep_provider_traits::{
-    File, JoinHandle, NetworkProvider, OpenOptions, Providers, RandomProvider, StorageProvider, TaskProvider,
+    File, JoinHandle, NetworkProvider, OpenOptions, RandomProvider, StorageProvider, TaskProvider,
     TcpListener, TcpStream, TimeProvider,
 };
 use samestep_sim::{SimProviders, SimTime, SimWorld, WorldConfig};

@@ -178,6 +178,30 @@ fn the_error_of_a_dropped_write_is_told_once_by_a_sync() {
     });
 }
 
+/// Of a write that fails any part may be there, from none to all; it fails for no other reason.
+#[test]
+fn a_failed_write_leaves_any_part_of_it() {
+    let rates = DiskFaultRates { write_errors_per_second: 1e9, ..DiskFaultRates::default() };
+    let mut parts = [0; 3];
+    for seed in 0..60 {
+        let (world, node) = world_with(seed, StorageConfiguration { rates: rates.clone(), ..losing() });
+        let len = run(&world, node, |providers| async move {
+            let file = create(&providers, "f").await;
+            let error = file.write_at(vec![1; 3], 100).await.0.unwrap_err();
+            let source = error.get_ref().unwrap().downcast_ref::<DiskFault>();
+            assert_eq!(source, Some(&DiskFault::Write { offset: 100, bytes: 3 }));
+            file.metadata().await.unwrap().len
+        });
+        assert_eq!(world.faults().count(FaultFamily::WriteError), 1);
+        parts[match len {
+            0 => 0,
+            103 => 2,
+            _ => 1,
+        }] += 1;
+    }
+    assert!(parts.iter().all(|count| *count > 5), "none, some, all: {parts:?}");
+}
+
 #[test]
 fn a_full_disk_stores_what_fits_and_recovers() {
     let (world, node) =

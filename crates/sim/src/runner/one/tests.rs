@@ -202,8 +202,9 @@ fn a_run_that_failed_leaves_nothing_behind() {
     let inside = Rc::clone(&held);
     let first = run(move |world| {
         world.spawn(None, "main", async move {
-            let _inside = inside;
-            pending().await
+            pending::<()>().await;
+            drop(inside);
+            Ok(())
         })
     });
     assert_eq!(Rc::strong_count(&held), 1);
