@@ -7,7 +7,7 @@ use crate::fault::FaultEvent;
 use crate::kernel::NodeId;
 use crate::report::mark::{Mark, marks};
 use crate::report::{html, perfetto};
-use crate::runner::Outcome;
+use crate::runner::{Failure, Outcome};
 use crate::time::SimTime;
 use crate::trace::TraceEvent;
 use crate::world::SimWorld;
@@ -59,7 +59,7 @@ impl Timeline {
             nodes: outcome.nodes.clone(),
             events: report.trace.clone(),
             faults: report.faults.events().to_vec(),
-            failures: Vec::new(),
+            failures: report.failures.iter().map(check_failure).collect(),
         }
     }
 
@@ -94,6 +94,14 @@ impl Timeline {
     pub(super) fn node_name(&self, node: Option<NodeId>) -> &str {
         node.map_or("test", |node| self.nodes.get(node.0 as usize).map_or("?", String::as_str))
     }
+}
+
+fn check_failure(failure: &Failure) -> CheckFailure {
+    let detail = match failure {
+        Failure::Check { message, .. } => message.clone(),
+        failure => failure.to_string(),
+    };
+    CheckFailure { name: failure.kind().to_owned(), detail, site: None, time: None, node: None }
 }
 
 impl fmt::Debug for Timeline {

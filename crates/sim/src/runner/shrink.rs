@@ -37,27 +37,25 @@ pub(crate) fn shrink_best(
     failure: &Failure,
     runs_max: u32,
 ) -> Option<Shrunk> {
-    let all = tape.clone();
     let mut best = shrink(scenario, seed, tape, failure, runs_max)?;
     let mut seeds = Stream::from_seed(seed).fork("simpler");
     for attempt in 0..OTHER_SEEDS_MAX {
         if best.tape.len() <= FEW || best.runs >= runs_max {
             break;
         }
-        // Now those faults that were left, now those that there were.
-        let mut setup = if attempt % 3 == 2 { all.clone() } else { best.tape.clone() };
-        setup.retain(|key, _| is_setup(key));
         let other = seeds.next_u64();
-        // Every other time with fewer families of faults.
+        // Those faults that were left; every other time fewer of them; or others altogether.
         let dropped = if attempt % 2 == 1 { seeds.next_u64() } else { 0 };
+        let mut setup = best.tape.clone();
         let mut place = 0_u32;
-        setup.retain(|_, _| {
+        setup.retain(|key, _| {
             place += 1;
-            dropped.rotate_right(place) & 1 == 0
+            is_setup(key) && dropped.rotate_right(place) & 1 == 0
         });
+        let setup = (attempt % 3 != 2).then_some(setup);
         // And with the least latencies: a fault that strikes at one moment of the plain run is simpler.
         let plain = if attempt % 4 > 1 { PLAIN } else { &[] };
-        let request = Request { setup: Some(setup), plain, keeps_tape: true, ..Request::of_seed(other) };
+        let request = Request { setup, plain, keeps_tape: true, ..Request::of_seed(other) };
         let outcome = scenario.run(&request);
         best.runs += 1;
         let is_divergence = matches!(failure, Failure::Divergence(_));

@@ -17,8 +17,11 @@ async fn heartbeat(context: SimContext) -> Result<(), Box<dyn std::error::Error>
             let _lost = socket.send_to("alive", (peer.ip, 9).into()).await;
         }
         let wait = Duration::from_millis(context.random().random_range(150..250));
-        if let Ok((Ok(_), _)) = context.time().timeout(wait, socket.recv_from(vec![0; 16])).await {
-            heard.set(context.time().now());
+        let until = context.time().now() + wait;
+        while let Some(left) = until.checked_sub(context.time().now()).filter(|left| !left.is_zero()) {
+            if let Ok((Ok(_), _)) = context.time().timeout(left, socket.recv_from(vec![0; 16])).await {
+                heard.set(context.time().now());
+            }
         }
         let leads = context.time().now() - heard.get() > Duration::from_secs(1);
         if leads {
