@@ -12,7 +12,7 @@ use crate::error::{AppendError, Failure, TruncateError};
 use crate::format::{ALIGN, BLOCK_END, Meta, to_u64, to_usize};
 use crate::frame::{FLAG_MORE, FRAME_HEADER_BYTES, FrameHeader, FrameKey, Kind, frame_bytes};
 use crate::id::{LogId, Lsn, SegmentId};
-use crate::op::{DiskError, FileName};
+use crate::op::{DiskError, FileName, Op};
 use crate::options::{CommitPolicy, Options};
 use crate::record::Prepared;
 use crate::truncations::Truncations;
@@ -144,6 +144,7 @@ impl Log {
     pub(crate) fn new(options: Options, start: Start) -> Self {
         let mut duties =
             ops::Duties::new(start.meta_next_sequence, start.meta_file_exists, start.meta_durable);
+        duties.renew(start.renewals);
         duties.discard(start.discard);
         duties.remove(start.removals);
         duties.set_meta_dirty(start.meta_is_stale);
@@ -617,6 +618,8 @@ pub(crate) struct Start {
     pub(crate) states: BTreeMap<u16, StateRecord>,
     pub(crate) snapshot: Option<SnapshotMark>,
     pub(crate) live_first: Index,
+    /// Writes and their barriers that come before all else: what was believed is made durable.
+    pub(crate) renewals: VecDeque<Op>,
     pub(crate) requested: Option<RotationRequest>,
     /// A file that was created and never activated.
     pub(crate) discard: Option<SegmentId>,

@@ -26,6 +26,8 @@ pub struct Opening {
     has_meta_file: bool,
     meta_bytes: u64,
     meta: MetaRead,
+    /// The slot of `wal.meta` that is believed, as it was read. Empty if there is none.
+    meta_block: Vec<u8>,
     found: BTreeMap<SegmentId, Found>,
     /// Segments whose headers are still to be read.
     unread: VecDeque<SegmentId>,
@@ -72,7 +74,7 @@ impl Whole {
 struct Found {
     bytes: u64,
     header: HeaderRead,
-    /// The header's block, kept while it is not valid.
+    /// The header's block, as it was read.
     block: Vec<u8>,
 }
 
@@ -84,7 +86,6 @@ enum Phase {
     SyncDir,
     List,
     OpenMeta,
-    SyncMeta,
     ReadMeta,
     OpenSegment(SegmentId),
     ReadHeader(SegmentId),
@@ -110,6 +111,7 @@ impl Opening {
             has_meta_file: false,
             meta_bytes: 0,
             meta: MetaRead::default(),
+            meta_block: Vec::new(),
             found: BTreeMap::new(),
             unread: VecDeque::new(),
             newest: None,
@@ -131,7 +133,6 @@ impl Opening {
             Phase::SyncDir => Op::SyncDir,
             Phase::List => Op::List { names: Vec::new() },
             Phase::OpenMeta => Op::Open { file: meta },
-            Phase::SyncMeta => Op::SyncData { file: meta },
             Phase::ReadMeta => Op::ReadAt { file: meta, offset: 0, buf: vec![0; 2 * BLOCK_BYTES] },
             Phase::OpenSegment(id) | Phase::OpenWhole(id) => Op::Open { file: FileName::Segment(id) },
             Phase::ReadHeader(id) => {
@@ -165,11 +166,15 @@ impl Opening {
             Phase::List => self.take_names(op),
             Phase::OpenMeta => {
                 self.meta_bytes = number;
-                Phase::SyncMeta
+                Phase::ReadMeta
             }
-            Phase::SyncMeta => Phase::ReadMeta,
             Phase::ReadMeta => {
-                self.meta = Meta::decode_best(&buffer_of(op, number));
+                let file = buffer_of(op, number);
+                self.meta = Meta::decode_best(&file);
+                self.meta_block = self
+                    .meta
+                    .best
+                    .map_or(Vec::new(), |best| file[to_usize(best.slot_offset())..][..BLOCK_BYTES].to_vec());
                 self.next_segment()
             }
             Phase::OpenSegment(id) => {
@@ -293,6 +298,7 @@ fn fresh(options: Options, log_id: crate::LogId, discard: Option<SegmentId>, met
             states: BTreeMap::new(),
             snapshot: None,
             live_first: first,
+            renewals: VecDeque::new(),
             requested: Some(crate::log::RotationRequest::default()),
             discard,
             removals: Vec::new(),

@@ -184,45 +184,37 @@ async fn open(providers: &SimProviders, tail: TailModel) -> Result<SimWal, OpenE
     AsyncWal::open(*providers.storage(), "log", options).await.map(|(wal, _)| wal)
 }
 
-/// Opens the log, checks what is there, and works on it until the power or a sync fails; or notes what is wrong.
+/// Opens the log, checks what is there, and works on it until it is closed or a sync fails; then again, until the power
+/// fails; or notes what is wrong.
 ///
-/// After a sync that failed the node waits for its power cut: until then its cache shows pages that are on no disk.
+/// After a sync that failed the cache may show pages that are on no disk, and the log is opened over them.
 async fn process(providers: SimProviders, model: Rc<RefCell<Model>>, tail: TailModel) {
     loop {
         let wal = match open(&providers, tail).await {
             Ok(wal) => wal,
-            Err(error) if is_simulated(&error) => return,
+            Err(error) if is_simulated(&error) => continue,
             Err(error) => return note(&model, format!("open: {}", chain(&error))),
         };
-        match work(wal, &providers, &model).await {
-            Ok(End::Closed) => {}
-            Ok(End::SyncFailed) => return,
-            Err(problem) => return note(&model, problem),
+        if let Err(problem) = work(wal, &providers, &model).await {
+            return note(&model, problem);
         }
     }
-}
-
-/// Why a process stopped working on a log.
-enum End {
-    Closed,
-    SyncFailed,
 }
 
 fn note(model: &RefCell<Model>, problem: String) {
     model.borrow_mut().problem.get_or_insert(problem);
 }
 
-/// Checks what is there, and then works until a call fails. An error is what must not be.
-async fn work(mut wal: SimWal, providers: &SimProviders, model: &RefCell<Model>) -> Result<End, String> {
+/// Checks what is there, and then works until the log is closed or a sync fails. An error is what must not be.
+async fn work(mut wal: SimWal, providers: &SimProviders, model: &RefCell<Model>) -> Result<(), String> {
     let found = contents(&mut wal).await?;
     settle(&mut model.borrow_mut(), &found)?;
     let random = providers.random().clone();
     loop {
         if random.next_u64().is_multiple_of(40) {
             return match wal.close().await {
-                Ok(()) => Ok(End::Closed),
-                Err(error) if is_simulated(&error) => Ok(End::SyncFailed),
-                Err(error) => Err(format!("close: {}", chain(&error))),
+                Err(error) if !is_simulated(&error) => Err(format!("close: {}", chain(&error))),
+                Ok(()) | Err(_) => Ok(()),
             };
         }
         let step = draw(&random, &model.borrow().sure);
@@ -237,7 +229,7 @@ async fn work(mut wal: SimWal, providers: &SimProviders, model: &RefCell<Model>)
                 model.sure = model.maybe.take().expect("the step is under way");
                 model.run.acknowledged += 1;
             }
-            Err((_, true)) => return Ok(End::SyncFailed),
+            Err((_, true)) => return Ok(()),
             Err((text, false)) => return Err(format!("{step:?}: {text}")),
         }
     }

@@ -1,6 +1,6 @@
 //! The order of operations: which comes next, and what its outcome means.
 //!
-//! Duties come first: zeros over what a failed write may have left, removal of a half-made segment, `wal.meta`.
+//! Duties come first: what opening believed is written again, zeros over what a failed write may have left, removal of a half-made segment, `wal.meta`.
 //! Then the open group, its barrier, a rotation, and last what may as well never happen.
 
 use std::collections::VecDeque;
@@ -27,6 +27,7 @@ pub(super) enum Doing {
         end: u64,
         next: Index,
     },
+    Renew,
     ScrubWrite,
     ScrubSync,
     DiscardRemove,
@@ -47,6 +48,7 @@ pub(super) enum Doing {
 /// Work that must be done before anything is staged or acknowledged again.
 #[derive(Debug)]
 pub(super) struct Duties {
+    renewals: VecDeque<Op>,
     scrub: Option<Scrub>,
     discard: Option<Discard>,
     meta: MetaDuty,
@@ -98,6 +100,7 @@ impl Duties {
             durable,
         };
         Self {
+            renewals: VecDeque::new(),
             scrub: None,
             discard: None,
             meta,
@@ -106,6 +109,10 @@ impl Duties {
             chores: VecDeque::new(),
             is_stalled: false,
         }
+    }
+
+    pub(super) fn renew(&mut self, ops: VecDeque<Op>) {
+        self.renewals = ops;
     }
 
     pub(super) fn discard(&mut self, id: Option<SegmentId>) {
@@ -138,7 +145,8 @@ impl Duties {
     }
 
     pub(super) fn are_pending(&self) -> bool {
-        self.scrub.is_some() || self.discard.is_some() || self.meta.is_pending()
+        let tidies = self.scrub.is_some() || self.discard.is_some();
+        !self.renewals.is_empty() || tidies || self.meta.is_pending()
     }
 }
 
@@ -229,6 +237,9 @@ impl Log {
     fn next_duty(&mut self) -> (Doing, Op) {
         let active = FileName::Segment(self.active.id);
         let duties = &mut self.duties;
+        if let Some(op) = duties.renewals.front() {
+            return (Doing::Renew, op.clone());
+        }
         match (&duties.scrub, &duties.discard) {
             (Some(Scrub::Write(range)), _) => {
                 let buf = vec![0; to_usize(range.end - range.start)];
@@ -332,6 +343,7 @@ impl Log {
                 self.active.durable = end;
                 self.active.durable_next = next.min(self.next_index());
             }
+            Doing::Renew => drop(duties.renewals.pop_front()),
             Doing::ScrubWrite => duties.scrub = Some(Scrub::Sync),
             Doing::ScrubSync => duties.scrub = None,
             Doing::DiscardRemove => duties.discard = Some(Discard::Sync),
@@ -362,7 +374,7 @@ impl Log {
             Doing::WriteGroup { .. } | Doing::ScrubWrite | Doing::MetaCreate | Doing::MetaWrite { .. } => {
                 true
             }
-            Doing::Rotate => !matches!(op, Op::SyncData { .. } | Op::SyncDir),
+            Doing::Rotate | Doing::Renew => !matches!(op, Op::SyncData { .. } | Op::SyncDir),
             _ => false,
         };
         if !is_retryable || !cause.is_no_space() {

@@ -12,7 +12,7 @@ use crate::format::{
 use crate::frame::{FRAME_HEADER_BYTES, FrameKey};
 use crate::id::{LogId, Lsn, SegmentId};
 use crate::log::{Active, Log, Rehomed, RotationRequest, Sealed, Start};
-use crate::op::FileName;
+use crate::op::{FileName, Op};
 use crate::recover::{Recovered, Stop, Tail, proves_activation, recover};
 use crate::report::{OpenOutcome, RecoveryReport, TailFound};
 
@@ -21,7 +21,7 @@ pub(super) fn decide(mut opening: Opening) -> Result<(Log, RecoveryReport), Open
     check_log_ids(&opening, log_id)?;
     let discard = take_leftover(&mut opening, log_id)?;
     let removals = take_pruned(&mut opening);
-    let meta_is_whole = opening.meta_bytes >= to_u64(2 * BLOCK_BYTES);
+    let meta_is_whole = is_meta_whole(&opening);
     let Some((newest, Whole { bytes, nonzero_end })) = opening.newest.take() else {
         if let Some(meta) = opening.meta.best {
             return Err(Damage::new(meta.highest, DamageKind::Missing).into());
@@ -44,7 +44,8 @@ pub(super) fn decide(mut opening: Opening) -> Result<(Log, RecoveryReport), Open
     })?;
     let live_first = live_first(&opening, &headers, &recovered, newest)?;
     let sealed = sealed_segments(&headers);
-    let meta_is_stale = !opening.meta.intact || !meta_is_whole;
+    // Where it names the newest segment, that segment's header is never written over again.
+    let meta_is_stale = !opening.meta.intact || !meta_is_whole || !is_named(&opening, newest);
     let tail = match recovered.tail {
         Tail::Zero => TailFound::Empty,
         Tail::StrayBit => TailFound::StrayBit,
@@ -67,6 +68,7 @@ pub(super) fn decide(mut opening: Opening) -> Result<(Log, RecoveryReport), Open
         states: recovered.states,
         snapshot: recovered.snapshot,
         live_first,
+        renewals: renewals(&opening, newest),
         requested,
         discard,
         removals,
@@ -116,7 +118,7 @@ fn take_leftover(opening: &mut Opening, log_id: LogId) -> Result<Option<SegmentI
     let Some((id, Whole { bytes, nonzero_end })) = opening.leftover.take() else { return Ok(None) };
     let found = opening.found.remove(&id).expect("it was read");
     let damage = || OpenError::from(Damage::new(id, DamageKind::SegmentHeader));
-    if opening.meta.best.is_some_and(|meta| meta.highest >= id) {
+    if is_named(opening, id) {
         return Err(damage());
     }
     if proves_activation(&bytes, nonzero_end, &FrameKey::new(log_id, id)) {
@@ -210,6 +212,36 @@ fn live_first(
         return Err(Damage::new(newest, DamageKind::Sequence).into());
     }
     Ok(first)
+}
+
+fn is_meta_whole(opening: &Opening) -> bool {
+    opening.meta_bytes >= to_u64(2 * BLOCK_BYTES)
+}
+
+/// Whether `wal.meta` says that the segment was activated.
+fn is_named(opening: &Opening, id: SegmentId) -> bool {
+    opening.meta.best.is_some_and(|meta| meta.highest >= id)
+}
+
+/// What is believed though only the cache may hold it, to be written where it was read, byte for byte.
+///
+/// If the barrier of a write failed, the write is seen until the power is cut and is on no medium, and a barrier that
+/// succeeds later says nothing of it. All that opening believes was durable when something else that is believed was
+/// written, but for two things: the last slot of `wal.meta`, and a header that `wal.meta` does not know of.
+fn renewals(opening: &Opening, newest: SegmentId) -> VecDeque<Op> {
+    let mut ops = VecDeque::new();
+    let mut renew = |file, offset, block: &[u8]| {
+        ops.push_back(Op::WriteAt { file, offset, buf: block.to_vec() });
+        ops.push_back(Op::SyncData { file });
+    };
+    if !is_named(opening, newest) {
+        renew(FileName::Segment(newest), 0, &opening.found[&newest].block);
+    }
+    // In its own slot: the other one holds the value before, which is durable. A file that is too short is made anew.
+    if let Some(meta) = opening.meta.best.filter(|_| is_meta_whole(opening)) {
+        renew(FileName::Meta, meta.slot_offset(), &opening.meta_block);
+    }
+    ops
 }
 
 /// Every segment but the newest, as the header behind it describes it.

@@ -6,7 +6,8 @@
 //! - a created or removed name: it or not, each independently of all others, until the directory is synced;
 //! - the directory itself: nothing of it, until its parent is synced.
 //!
-//! Failures can be injected at a counted operation.
+//! Failures can be injected at a counted operation. A barrier of a file that fails forgets what it was to write: reads
+//! still show it, and no later barrier makes it durable, until it is written again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -68,6 +69,30 @@ struct Inode {
     writes: Vec<Write>,
 }
 
+impl Inode {
+    /// Makes durable what was written since the last barrier, whether that one succeeded or not.
+    fn sync(&mut self) {
+        for write in self.writes.drain(..) {
+            match write {
+                Write::Bytes { offset, bytes } => put(&mut self.durable, offset, &bytes),
+                Write::Resize { len } => self.durable.resize(len, 0),
+            }
+        }
+    }
+
+    /// Forgets what was written since the last barrier, of which the front `percent` of each write has landed.
+    fn lose(&mut self, percent: usize) {
+        for write in self.writes.drain(..) {
+            if let Write::Bytes { offset, bytes } = write {
+                let end = (offset + bytes.len() * percent / 100) / 512 * 512;
+                if let Some(landed) = end.checked_sub(offset).filter(|&landed| landed > 0) {
+                    put(&mut self.durable, offset, &bytes[..landed]);
+                }
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Write {
     Bytes { offset: usize, bytes: Vec<u8> },
@@ -89,7 +114,8 @@ pub(crate) struct Fault {
     /// And so many behind it.
     pub(crate) more: usize,
     pub(crate) kind: io::ErrorKind,
-    /// How much of a failing write lands all the same, in percent.
+    /// How much of a failing write, or of each that a failing barrier was to make durable, lands all the same, in
+    /// percent; the latter in whole sectors.
     pub(crate) lands: usize,
 }
 
@@ -111,6 +137,11 @@ impl SimDisk {
         }
         state.durable = state.seen.clone();
         Self(Shared::new(state))
+    }
+
+    /// The same disk, to be changed apart.
+    pub(crate) fn fork(&self) -> Self {
+        Self(Shared::new(self.0.borrow().clone()))
     }
 
     /// What a reader of the directory sees now.
@@ -174,10 +205,9 @@ impl State {
             // Nothing lands in a file that could not be created.
             let _outcome = self.apply(&mut part);
         }
-        // The file system forgets what it could not write, and shows it all the same.
         if let (true, Some(file)) = (is_sync, op.file()) {
             let inode = self.inode(file).ok()?;
-            self.inodes[inode].writes.clear();
+            self.inodes[inode].lose(fault.lands);
         }
         Some(fault.kind.into())
     }
@@ -227,9 +257,7 @@ impl State {
             }
             Op::SyncData { file } => {
                 let inode = self.inode(*file)?;
-                let inode = &mut self.inodes[inode];
-                inode.durable = inode.seen.clone();
-                inode.writes.clear();
+                self.inodes[inode].sync();
             }
             Op::SetLen { file, len } => {
                 let inode = self.inode(*file)?;

@@ -7,7 +7,7 @@ use samestep_wal::{CommitPolicy, OpenError, Options, TailModel, Wal};
 use crate::disk::{Fault, FaultOn, SimDisk, State, Tear, crash_images};
 use crate::model::{ByIndex, Call, CallError, Model, contents, of_sync, options, run};
 
-const SCRIPT: [Call; 11] = [
+pub(crate) const SCRIPT: [Call; 11] = [
     Call::Append { seed: 1, len: 5 },
     Call::State { slot: 1, seed: 2 },
     Call::Batch { seed: 3, lens: [20, 600, 7] },
@@ -21,11 +21,11 @@ const SCRIPT: [Call; 11] = [
     Call::Append { seed: 11, len: 11 },
 ];
 
-fn fault(on: FaultOn, at: usize, kind: io::ErrorKind) -> Fault {
+pub(crate) fn fault(on: FaultOn, at: usize, kind: io::ErrorKind) -> Fault {
     Fault { on, at, more: 0, kind, lands: 60 }
 }
 
-fn empty_disk(fault: Fault) -> SimDisk {
+pub(crate) fn empty_disk(fault: Fault) -> SimDisk {
     let disk = SimDisk::default();
     *disk.0.borrow_mut() = State::default();
     disk.set_fault(Some(fault));
@@ -34,7 +34,7 @@ fn empty_disk(fault: Fault) -> SimDisk {
 
 /// Runs the script until something fails and returns the models that a recovery may find: what was acknowledged,
 /// and that with the failed call. The flag says whether anything failed.
-fn run_to_failure(disk: &SimDisk, options: &Options) -> (Vec<Model>, bool) {
+pub(crate) fn run_to_failure(disk: &SimDisk, options: &Options) -> (Vec<Model>, bool) {
     let mut model = Model::new();
     let mut wal = match Wal::open_on(disk.clone(), options.clone()) {
         Ok((wal, _)) => wal,

@@ -10,6 +10,7 @@ mod faces;
 mod faults;
 mod follow;
 mod golden;
+mod lost_pages;
 mod model;
 mod patched;
 mod public;
