@@ -11,8 +11,8 @@ use clap::Args;
 use samestep_provider_traits::{JoinHandle, Providers, TaskProvider, TimeProvider};
 use samestep_tokio_providers::{TokioProviders, TokioRuntime};
 
-use crate::Result;
-use crate::client::{self, Progress};
+use crate::service::Result;
+use crate::service::client::{self, Progress};
 
 /// What to show.
 #[derive(Args, Debug)]

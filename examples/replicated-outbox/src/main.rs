@@ -3,24 +3,20 @@
 //!
 //! `cargo run --release -p samestep-replicated-outbox -- --kills 100`
 //!
-//! The node in `server` and the client in `client` are generic over `Providers`: they know nothing of tokio.
+//! What is in `service` is generic over `Providers`: it knows nothing of tokio.
 //!
 //! # What this program does not do
 //!
-//! It has no TLS, no discovery and no change of membership; connections are polled, for brevity.
+//! It has no TLS, no discovery and no change of membership.
 
 #![forbid(unsafe_code)]
 
-mod client;
 mod demo;
-mod link;
 #[path = "../../../lanes/src/emission/raft/node/mod.rs"]
 #[expect(dead_code, reason = "the lanes use more of it")]
 mod node;
-mod server;
-mod wire;
+mod service;
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,8 +24,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use samestep_tokio_providers::{TokioProviders, TokioRuntime};
 
-/// Fails with whatever went wrong, in words.
-pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+use service::{Result, server};
 
 #[derive(Debug, Parser)]
 #[command(about = "Three nodes, one client, and leaders that are killed", long_about = None)]

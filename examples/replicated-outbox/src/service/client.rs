@@ -8,9 +8,9 @@ use std::time::Duration;
 use samestep_emission::{ClientId, Position, Receiver, Resumption, Verdict};
 use samestep_provider_traits::{Providers, TimeProvider};
 
-use crate::Result;
-use crate::link::{Link, POLL};
-use crate::wire::{ToClient, ToNode};
+use super::Result;
+use super::link::{Bell, Link};
+use super::wire::{ToClient, ToNode};
 
 /// What the client has seen so far.
 #[derive(Debug, Default)]
@@ -39,12 +39,12 @@ pub(crate) async fn run<P: Providers>(
 ) -> Result<()> {
     let client = ClientId::new("shop")?;
     let mut receiver: Option<Receiver> = None;
-    let mut next_node = 0;
+    let (mut next_node, news) = (0, Bell::default());
     loop {
         let address = nodes[next_node % nodes.len()];
         next_node += 1;
-        let link = Link::to(&world, address);
-        let connected = converse(&world, &link, &client, &mut receiver, &progress).await;
+        let link = Link::to(&world, address, &news);
+        let connected = converse(&world, &link, &news, &client, &mut receiver, &progress).await;
         link.close();
         let connected = connected?;
         if let Some(receiver) = &mut receiver {
@@ -54,7 +54,7 @@ pub(crate) async fn run<P: Providers>(
         if connected == Ended::Done {
             return Ok(());
         }
-        world.time().sleep(POLL).await;
+        world.time().sleep(RETRY).await;
     }
 }
 
@@ -70,6 +70,7 @@ enum Ended {
 async fn converse<P: Providers>(
     world: &P,
     link: &Link,
+    news: &Bell,
     client: &ClientId,
     receiver: &mut Option<Receiver>,
     progress: &Rc<RefCell<Progress>>,
@@ -80,7 +81,7 @@ async fn converse<P: Providers>(
         if time.now() > started + CONNECT {
             return Ok(Ended::Elsewhere);
         }
-        time.sleep(POLL).await;
+        let _either = time.timeout(LOOK, news.heard()).await;
     }
     link.send(match receiver {
         Some(receiver) => ToNode::Reconnect(receiver.request()).encode()?,
@@ -119,7 +120,7 @@ async fn converse<P: Providers>(
             }
         }
         let Some(receiver) = receiver.as_mut() else {
-            time.sleep(POLL).await;
+            let _either = time.timeout(LOOK, news.heard()).await;
             continue;
         };
         if receiver.needs_reconnect() && progress.borrow().leader.is_some() {
@@ -141,7 +142,7 @@ async fn converse<P: Providers>(
             let payload = payload(number);
             link.send(ToNode::Publish { producer: PRODUCER, number, payload }.encode()?);
         }
-        time.sleep(POLL).await;
+        let _either = time.timeout(LOOK, news.heard()).await;
     }
     Ok(Ended::Elsewhere)
 }
@@ -177,5 +178,9 @@ fn payload(number: u64) -> Vec<u8> {
 
 const PRODUCER: u64 = 1;
 const CONNECT: Duration = Duration::from_millis(200);
+/// Before another node is asked.
+const RETRY: Duration = Duration::from_millis(2);
+/// How often it is looked at what time alone brings.
+const LOOK: Duration = Duration::from_millis(20);
 /// After how long without a word another node is asked.
 const PATIENCE: Duration = Duration::from_secs(1);

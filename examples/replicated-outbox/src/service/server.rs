@@ -13,10 +13,10 @@ use samestep_emission::{
 use samestep_provider_traits::{NetworkProvider, Providers, TaskProvider, TcpListener, TimeProvider};
 use samestep_wal::TailModel;
 
-use crate::Result;
-use crate::link::{Link, POLL};
-use crate::node::{Node, NodeOptions};
-use crate::wire::{Delivered, ToClient, ToNode};
+use super::Result;
+use super::link::{Bell, Link};
+use super::node::{Node, NodeOptions};
+use super::wire::{Delivered, ToClient, ToNode};
 
 /// Serves for ever, or until the disk fails.
 pub(crate) async fn serve<P: Providers>(world: P, id: u64, nodes: Vec<SocketAddr>) -> Result<()> {
@@ -28,15 +28,19 @@ pub(crate) async fn serve<P: Providers>(world: P, id: u64, nodes: Vec<SocketAddr
     let node = Node::open(world.storage().clone(), options).await?;
     let at = nodes.get(usize::try_from(id - 1)?).ok_or("there is no such node")?;
     let listener = world.network().bind(*at).await?;
-    let arrived = Rc::new(RefCell::new(Vec::new()));
-    let (acceptor, links) = (world.clone(), Rc::clone(&arrived));
+    let (news, arrived) = (Bell::default(), Rc::new(RefCell::new(Vec::new())));
+    let (acceptor, links, tell) = (world.clone(), Rc::clone(&arrived), news.clone());
     drop(world.task().spawn("accept", async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            links.borrow_mut().push(Link::over(&acceptor, stream));
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => links.borrow_mut().push(Link::over(&acceptor, stream, &tell)),
+                // A connection that was gone before it was taken, or too many open files: others come.
+                Err(_) => acceptor.time().sleep(TICK).await,
+            }
         }
     }));
     let others = (1..).zip(&nodes).filter(|(other, _)| *other != id);
-    let peers = others.map(|(other, address)| (other, Link::to(&world, *address))).collect();
+    let peers = others.map(|(other, address)| (other, Link::to(&world, *address, &news))).collect();
     let mut server = Server {
         node,
         peers,
@@ -62,7 +66,8 @@ pub(crate) async fn serve<P: Providers>(world: P, id: u64, nodes: Vec<SocketAddr
         server.node.compact().await?;
         server.hand_out();
         server.tell();
-        world.time().sleep(POLL).await;
+        let wait = next_tick.saturating_sub(world.time().now());
+        let _either = world.time().timeout(wait, news.heard()).await;
     }
 }
 
