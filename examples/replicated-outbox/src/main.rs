@@ -3,6 +3,10 @@
 //!
 //! `cargo run --release -p samestep-replicated-outbox -- --kills 100`
 //!
+//! Or all of it in simulated worlds, in which more goes wrong, and the same again:
+//!
+//! `cargo run -p samestep-replicated-outbox -- --simulate 64`
+//!
 //! What is in `service` is generic over `Providers`: it knows nothing of tokio.
 //!
 //! # What this program does not do
@@ -16,6 +20,9 @@ mod demo;
 #[expect(dead_code, reason = "the lanes use more of it")]
 mod node;
 mod service;
+mod simulate;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +40,8 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     demo: demo::DemoArgs,
+    #[command(flatten)]
+    simulation: simulate::SimulateArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,9 +66,10 @@ struct NodeArgs {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match cli.command {
-        Some(Command::Node(args)) => run_node(args),
-        None => demo::run(&cli.demo),
+    let outcome = match (cli.command, cli.simulation.simulate) {
+        (Some(Command::Node(args)), _) => run_node(args),
+        (None, Some(seeds)) => simulate::run(&cli.simulation, seeds),
+        (None, None) => demo::run(&cli.demo),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -77,5 +87,5 @@ fn main() -> ExitCode {
 
 fn run_node(args: NodeArgs) -> Result<()> {
     let world = TokioProviders::new(&args.dir, args.id);
-    TokioRuntime::new()?.block_on(server::serve(world, args.id, args.nodes))
+    TokioRuntime::new()?.block_on(server::serve(world, args.id, args.nodes, server::Settings::default()))
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use samestep_emission::{ClientId, Position, Receiver, Resumption, Verdict};
+use samestep_emission::{ClientId, Delivery, Position, Receiver, Resumption, Verdict};
 use samestep_provider_traits::{Providers, TimeProvider};
 
 use super::Result;
@@ -17,6 +17,8 @@ use super::wire::{ToClient, ToNode};
 pub(crate) struct Progress {
     /// The node that it is connected to, and the term in which it leads.
     pub(crate) leader: Option<(u64, u64)>,
+    /// Events that it began to publish.
+    pub(crate) begun: u64,
     /// Events that a leader said are committed.
     pub(crate) published: u64,
     /// Events that were processed, each checked to be the next one.
@@ -27,14 +29,46 @@ pub(crate) struct Progress {
     pub(crate) fenced: u64,
     /// How often it connected.
     pub(crate) connections: u64,
-    /// Set from outside: after the events that are published by then it ends.
+    /// Set from outside: after the events that were begun by then it ends.
     pub(crate) is_ending: bool,
+}
+
+impl Progress {
+    /// Everything that was begun is published and processed.
+    pub(crate) fn is_done(&self) -> bool {
+        self.published == self.begun && self.processed == self.begun
+    }
+}
+
+/// How the client goes about it.
+pub(crate) struct Conduct {
+    /// Between two events, at least.
+    pub(crate) gap: Duration,
+    pub(crate) duplicates: Duplicates,
+    /// Told of each delivery that is processed.
+    pub(crate) watch: Rc<dyn Fn(&Delivery<'_>)>,
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        Self { gap: Duration::ZERO, duplicates: Duplicates::Dropped, watch: Rc::new(|_| {}) }
+    }
+}
+
+/// What becomes of a delivery that was processed before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duplicates {
+    /// Nothing: the receiver's word is taken.
+    Dropped,
+    /// It is processed: the mistake that a simulation must find.
+    Processed,
 }
 
 /// Publishes and processes until it is told to end and everything published is processed.
 pub(crate) async fn run<P: Providers>(
     world: P,
     nodes: Vec<SocketAddr>,
+    conduct: Conduct,
     progress: Rc<RefCell<Progress>>,
 ) -> Result<()> {
     let client = ClientId::new("shop")?;
@@ -44,7 +78,7 @@ pub(crate) async fn run<P: Providers>(
         let address = nodes[next_node % nodes.len()];
         next_node += 1;
         let link = Link::to(&world, address, &news);
-        let connected = converse(&world, &link, &news, &client, &mut receiver, &progress).await;
+        let connected = converse(&world, &link, &news, &client, &mut receiver, &conduct, &progress).await;
         link.close();
         let connected = connected?;
         if let Some(receiver) = &mut receiver {
@@ -73,6 +107,7 @@ async fn converse<P: Providers>(
     news: &Bell,
     client: &ClientId,
     receiver: &mut Option<Receiver>,
+    conduct: &Conduct,
     progress: &Rc<RefCell<Progress>>,
 ) -> Result<Ended> {
     let time = world.time();
@@ -87,7 +122,7 @@ async fn converse<P: Providers>(
         Some(receiver) => ToNode::Reconnect(receiver.request()).encode()?,
         None => ToNode::Subscribe { client: client.clone() }.encode()?,
     });
-    let (mut heard_at, mut publishing) = (time.now(), None);
+    let (mut heard_at, mut published_at, mut publishing) = (time.now(), Duration::ZERO, None);
     while link.is_open() && time.now() < heard_at + PATIENCE {
         while let Some(frame) = link.take() {
             heard_at = time.now();
@@ -115,7 +150,7 @@ async fn converse<P: Providers>(
                 }
                 ToClient::Deliver(delivered) => {
                     let Some(receiver) = receiver else { continue };
-                    process(receiver, &delivered.lend(), &mut progress.borrow_mut())?;
+                    process(receiver, &delivered.lend(), conduct, &mut progress.borrow_mut())?;
                 }
             }
         }
@@ -130,17 +165,20 @@ async fn converse<P: Providers>(
             let subscription = receiver.request().subscription;
             link.send(ToNode::Acknowledge { subscription, through }.encode()?);
         }
-        let (published, processed) = (progress.borrow().published, progress.borrow().processed);
-        if progress.borrow().is_ending {
-            if processed == published {
+        {
+            let mut progress = progress.borrow_mut();
+            if progress.is_ending && progress.is_done() {
                 return Ok(Ended::Done);
             }
-        } else if progress.borrow().leader.is_some() && publishing != Some(published + 1) {
-            // One at a time: the next when this one is committed.
-            let number = published + 1;
-            publishing = Some(number);
-            let payload = payload(number);
-            link.send(ToNode::Publish { producer: PRODUCER, number, payload }.encode()?);
+            // One at a time: the next when this one is committed. What was begun and not answered is begun again.
+            let is_due = progress.published < progress.begun
+                || !progress.is_ending && time.now() >= published_at + conduct.gap;
+            let number = progress.published + 1;
+            if progress.leader.is_some() && is_due && publishing != Some(number) {
+                (publishing, published_at, progress.begun) = (Some(number), time.now(), number);
+                let payload = payload(number);
+                link.send(ToNode::Publish { producer: PRODUCER, number, payload }.encode()?);
+            }
         }
         let _either = time.timeout(LOOK, news.heard()).await;
     }
@@ -150,20 +188,22 @@ async fn converse<P: Providers>(
 /// Each event must be the one after the last.
 fn process(
     receiver: &mut Receiver,
-    delivery: &samestep_emission::Delivery<'_>,
+    delivery: &Delivery<'_>,
+    conduct: &Conduct,
     progress: &mut Progress,
 ) -> Result<()> {
     match receiver.handle_delivery(delivery) {
-        Verdict::Process => {
+        Verdict::Duplicate if conduct.duplicates == Duplicates::Dropped => progress.duplicates += 1,
+        Verdict::Process | Verdict::Duplicate => {
             let number = progress.processed + 1;
             if delivery.payload != payload(number) {
                 let found = delivery.payload.escape_ascii();
                 return Err(format!("event {number} is {found}: something was lost or doubled").into());
             }
             progress.processed = number;
+            (conduct.watch)(delivery);
             receiver.confirm(delivery);
         }
-        Verdict::Duplicate => progress.duplicates += 1,
         Verdict::Fenced => progress.fenced += 1,
         Verdict::Replace => return Err("a snapshot, though nothing was compacted".into()),
         // It comes again.
@@ -172,7 +212,8 @@ fn process(
     Ok(())
 }
 
-fn payload(number: u64) -> Vec<u8> {
+/// The event of this number.
+pub(super) fn payload(number: u64) -> Vec<u8> {
     format!("order {number}").into_bytes()
 }
 

@@ -3,7 +3,9 @@
 
 pub(crate) mod client;
 mod link;
+mod oracle;
 pub(crate) mod server;
+pub(crate) mod simulation;
 mod wire;
 
 use std::error::Error;
