@@ -56,8 +56,8 @@ pub(crate) fn run(args: &SimulateArgs, seeds: usize) -> Result<()> {
     let runs = runs.lock().unwrap_or_else(PoisonError::into_inner);
     println!("three nodes and a client for 20 s in each of {seeds} worlds, and what went wrong there");
     println!(
-        "{:>20} {:>6} {:>6} {:>9} {:>10} {:>6}",
-        "seed", "events", "boots", "snapshots", "duplicates", "late"
+        "{:>20} {:>6} {:>6} {:>8} {:>9} {:>10} {:>16}",
+        "seed", "events", "boots", "connects", "snapshots", "duplicates", "lines"
     );
     for (seed, run) in runs.iter().take(SHOWN_MAX) {
         let Run { events, boots, connections, installed, duplicates, lines, .. } = run;
