@@ -31,6 +31,7 @@ pub const LANES: &[&dyn Lane] = &[
     &emission::NOT_FOUND,
     &emission::PARTITIONED_LEADER,
     &emission::RANDOM_WORKLOADS,
+    &emission::SIMULATED,
     &emission::SNAPSHOT_FAILOVER,
     &emission::SNAPSHOT_INSTALL,
     &emission::TORN_TAIL,

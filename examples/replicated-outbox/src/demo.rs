@@ -11,8 +11,8 @@ use clap::Args;
 use samestep_provider_traits::{JoinHandle, Providers, TaskProvider, TimeProvider};
 use samestep_tokio_providers::{TokioProviders, TokioRuntime};
 
-use crate::Result;
-use crate::client::{self, Progress};
+use crate::service::Result;
+use crate::service::client::{self, Conduct, Progress};
 
 /// What to show.
 #[derive(Args, Debug)]
@@ -39,7 +39,8 @@ async fn show<P: Providers>(world: P, dir: &Path, kills: u64) -> Result<()> {
     let mut nodes = Nodes::start(dir)?;
     println!("three nodes at {:?}, a log on each disk", nodes.addresses);
     let progress = Rc::new(RefCell::new(Progress::default()));
-    let running = client::run(world.clone(), nodes.addresses.clone(), Rc::clone(&progress));
+    let running =
+        client::run(world.clone(), nodes.addresses.clone(), Conduct::default(), Rc::clone(&progress));
     let client =
         world.task().spawn("client", async move { running.await.map_err(|error| error.to_string()) });
     let started = time.now();
@@ -73,10 +74,7 @@ async fn show<P: Providers>(world: P, dir: &Path, kills: u64) -> Result<()> {
         );
     }
     progress.borrow_mut().is_ending = true;
-    wait(&world, &client, &progress, |progress| {
-        progress.is_ending && progress.processed >= progress.published
-    })
-    .await?;
+    wait(&world, &client, &progress, Progress::is_done).await?;
     client.await??;
     let took = time.now().saturating_sub(started).as_secs_f64();
     let now = progress.borrow();

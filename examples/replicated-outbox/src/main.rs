@@ -3,24 +3,27 @@
 //!
 //! `cargo run --release -p samestep-replicated-outbox -- --kills 100`
 //!
-//! The node in `server` and the client in `client` are generic over `Providers`: they know nothing of tokio.
+//! Or all of it in simulated worlds, in which more goes wrong, and the same again:
+//!
+//! `cargo run -p samestep-replicated-outbox -- --simulate 64`
+//!
+//! What is in `service` is generic over `Providers`: it knows nothing of tokio.
 //!
 //! # What this program does not do
 //!
-//! It has no TLS, no discovery and no change of membership; connections are polled, for brevity.
+//! It has no TLS, no discovery and no change of membership.
 
 #![forbid(unsafe_code)]
 
-mod client;
 mod demo;
-mod link;
 #[path = "../../../lanes/src/emission/raft/node/mod.rs"]
 #[expect(dead_code, reason = "the lanes use more of it")]
 mod node;
-mod server;
-mod wire;
+mod service;
+mod simulate;
+#[cfg(test)]
+mod tests;
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,8 +31,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use samestep_tokio_providers::{TokioProviders, TokioRuntime};
 
-/// Fails with whatever went wrong, in words.
-pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+use service::{Result, server};
 
 #[derive(Debug, Parser)]
 #[command(about = "Three nodes, one client, and leaders that are killed", long_about = None)]
@@ -38,6 +40,8 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     demo: demo::DemoArgs,
+    #[command(flatten)]
+    simulation: simulate::SimulateArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,9 +66,10 @@ struct NodeArgs {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match cli.command {
-        Some(Command::Node(args)) => run_node(args),
-        None => demo::run(&cli.demo),
+    let outcome = match (cli.command, cli.simulation.simulate) {
+        (Some(Command::Node(args)), _) => run_node(args),
+        (None, Some(seeds)) => simulate::run(&cli.simulation, seeds),
+        (None, None) => demo::run(&cli.demo),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,5 +87,5 @@ fn main() -> ExitCode {
 
 fn run_node(args: NodeArgs) -> Result<()> {
     let world = TokioProviders::new(&args.dir, args.id);
-    TokioRuntime::new()?.block_on(server::serve(world, args.id, args.nodes))
+    TokioRuntime::new()?.block_on(server::serve(world, args.id, args.nodes, server::Settings::default()))
 }

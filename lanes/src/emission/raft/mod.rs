@@ -7,11 +7,15 @@ mod killed;
 mod matrix;
 pub(crate) mod node;
 mod partition;
+#[path = "../../../../examples/replicated-outbox/src/service/mod.rs"]
+mod service;
+mod simulated;
 mod torn;
 
 pub(crate) use killed::{LEADER_KILLED, V1_MULTI_REPLICA_3};
 pub(crate) use matrix::CRASH_MATRIX;
 pub(crate) use partition::{PARTITIONED_LEADER, SNAPSHOT_FAILOVER};
+pub(crate) use simulated::SIMULATED;
 pub(crate) use torn::TORN_TAIL;
 
 /// Three nodes, a network that delays, reorders and loses, and a short log.

@@ -12,7 +12,7 @@ use samestep_provider_traits::{File, OpenOptions, Providers, StorageProvider};
 use samestep_replay_traits::{Event, LaneContext, LaneError, Transcript};
 use samestep_wal::{FileName, TailModel};
 
-use super::node::{Node, NodeOptions};
+use super::node::{Durability, Node, NodeOptions};
 use crate::emission::client::Client;
 use crate::emission::{TOKEN, expect};
 use crate::scenario::Scenario;
@@ -176,7 +176,15 @@ fn settle(
 
 fn options(tail: TailModel) -> NodeOptions {
     let notifier = NotifierOptions::default();
-    NodeOptions { id: 1, voters: vec![1], snapshot_entries: 1000, checks_quorum: true, tail, notifier }
+    NodeOptions {
+        id: 1,
+        voters: vec![1],
+        snapshot_entries: 1000,
+        checks_quorum: true,
+        tail,
+        notifier,
+        durability: Durability::Synced,
+    }
 }
 
 /// The newest segment of the node's log, and its bytes.

@@ -35,6 +35,15 @@ pub(crate) struct Node<S: StorageProvider> {
     options: NodeOptions,
 }
 
+/// What a node does before its messages leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// What they speak of is on the disk.
+    Synced,
+    /// It is written and not synced: the mistake that a simulation must find.
+    Hoped,
+}
+
 /// How a node behaves. The same on every node but for `id`.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeOptions {
@@ -49,6 +58,7 @@ pub(crate) struct NodeOptions {
     /// What a torn end of the log may look like.
     pub(crate) tail: TailModel,
     pub(crate) notifier: NotifierOptions,
+    pub(crate) durability: Durability,
 }
 
 /// Why a node cannot go on. It must be opened anew.
@@ -152,7 +162,7 @@ impl<S: StorageProvider> Node<S> {
             self.disk.put_hard_state(hard_state).await?;
             self.raw.mut_store().set_hard_state(hard_state.clone());
         }
-        if ready.must_sync() {
+        if ready.must_sync() && self.options.durability == Durability::Synced {
             self.disk.sync().await?;
         }
         messages.extend(ready.take_persisted_messages());

@@ -9,7 +9,7 @@ use samestep_emission::{
     SubscriptionId, Term,
 };
 
-use crate::Result;
+use super::Result;
 
 /// What reaches a node.
 #[derive(Debug)]

@@ -7,38 +7,91 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use samestep_emission::{
-    Change, ClientId, Fingerprint, NotifierOptions, Origin, Output, ProducerId, Seq, StallPolicy,
+    Change, ClientId, Fingerprint, NotifierOptions, Origin, Outbox, Output, ProducerId, Seq, StallPolicy,
     SubscriptionId, Target, Tick, Token,
 };
 use samestep_provider_traits::{NetworkProvider, Providers, TaskProvider, TcpListener, TimeProvider};
 use samestep_wal::TailModel;
 
-use crate::Result;
-use crate::link::{Link, POLL};
-use crate::node::{Node, NodeOptions};
-use crate::wire::{Delivered, ToClient, ToNode};
+use super::Result;
+use super::link::{Bell, Link};
+use super::node::{Durability, Node, NodeOptions};
+use super::wire::{Delivered, ToClient, ToNode};
+
+/// How a node serves. The same on every node but for who watches.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// The log is replaced by a snapshot after so many entries.
+    pub(crate) snapshot_entries: u64,
+    /// What is not acknowledged after so many ticks of 20 ms is sent again.
+    pub(crate) resend_ticks: u64,
+    pub(crate) durability: Durability,
+    pub(crate) watch: Rc<dyn Watch>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            snapshot_entries: 500,
+            resend_ticks: 25,
+            durability: Durability::Synced,
+            watch: Rc::new(Unwatched),
+        }
+    }
+}
+
+/// Sees what a node applies, for checks from outside.
+pub(crate) trait Watch {
+    /// It applied this entry, which made this state.
+    fn applied(&self, index: u64, entry: &[u8], outbox: &Outbox);
+    /// It has applied all that it can, or begins, or took another's state.
+    fn rests(&self, outbox: &Outbox);
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn applied(&self, _: u64, _: &[u8], _: &Outbox) {}
+    fn rests(&self, _: &Outbox) {}
+}
 
 /// Serves for ever, or until the disk fails.
-pub(crate) async fn serve<P: Providers>(world: P, id: u64, nodes: Vec<SocketAddr>) -> Result<()> {
-    let notifier =
-        NotifierOptions { resend_ticks_min: 25, resend_ticks_max: 200, ..NotifierOptions::default() };
+pub(crate) async fn serve<P: Providers>(
+    world: P,
+    id: u64,
+    nodes: Vec<SocketAddr>,
+    settings: Settings,
+) -> Result<()> {
     let voters: Vec<u64> = (1..=nodes.len() as u64).collect();
     let tail = TailModel::Sector;
-    let options = NodeOptions { id, voters, snapshot_entries: 500, checks_quorum: true, tail, notifier };
+    let Settings { snapshot_entries, resend_ticks, durability, watch } = settings;
+    let notifier = NotifierOptions {
+        resend_ticks_min: resend_ticks,
+        resend_ticks_max: 8 * resend_ticks,
+        ..NotifierOptions::default()
+    };
+    let options =
+        NodeOptions { id, voters, snapshot_entries, checks_quorum: true, tail, notifier, durability };
     let node = Node::open(world.storage().clone(), options).await?;
+    watch.rests(node.outbox());
     let at = nodes.get(usize::try_from(id - 1)?).ok_or("there is no such node")?;
     let listener = world.network().bind(*at).await?;
-    let arrived = Rc::new(RefCell::new(Vec::new()));
-    let (acceptor, links) = (world.clone(), Rc::clone(&arrived));
+    let (news, arrived) = (Bell::default(), Rc::new(RefCell::new(Vec::new())));
+    let (acceptor, links, tell) = (world.clone(), Rc::clone(&arrived), news.clone());
     drop(world.task().spawn("accept", async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            links.borrow_mut().push(Link::over(&acceptor, stream));
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => links.borrow_mut().push(Link::over(&acceptor, stream, &tell)),
+                // A connection that was gone before it was taken, or too many open files: others come.
+                Err(_) => acceptor.time().sleep(TICK).await,
+            }
         }
     }));
     let others = (1..).zip(&nodes).filter(|(other, _)| *other != id);
-    let peers = others.map(|(other, address)| (other, Link::to(&world, *address))).collect();
+    let peers = others.map(|(other, address)| (other, Link::to(&world, *address, &news))).collect();
     let mut server = Server {
         node,
+        watch,
         peers,
         clients: Vec::new(),
         streams: BTreeMap::new(),
@@ -58,16 +111,18 @@ pub(crate) async fn serve<P: Providers>(world: P, id: u64, nodes: Vec<SocketAddr
             server.node.tick();
         }
         server.persist().await?;
-        while server.node.apply_next()?.is_some() {}
+        server.apply()?;
         server.node.compact().await?;
         server.hand_out();
         server.tell();
-        world.time().sleep(POLL).await;
+        let wait = next_tick.saturating_sub(world.time().now());
+        let _either = world.time().timeout(wait, news.heard()).await;
     }
 }
 
 struct Server<S: samestep_provider_traits::StorageProvider> {
     node: Node<S>,
+    watch: Rc<dyn Watch>,
     peers: BTreeMap<u64, Link>,
     /// Whoever connected: clients, and nodes that only send.
     clients: Vec<Link>,
@@ -147,6 +202,20 @@ impl<S: samestep_provider_traits::StorageProvider> Server<S> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn apply(&mut self) -> Result<()> {
+        loop {
+            let entry = self.node.next_committed().map(|(_, entry)| entry.to_vec());
+            match (self.node.apply_next()?, entry) {
+                (Some((index, _)), Some(entry)) => {
+                    self.watch.applied(index.get(), &entry, self.node.outbox());
+                }
+                _ => break,
+            }
+        }
+        self.watch.rests(self.node.outbox());
         Ok(())
     }
 
