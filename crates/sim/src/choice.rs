@@ -153,6 +153,7 @@ impl Choices {
     }
 
     /// A value of `range`, whose start is plain.
+    #[inline]
     pub(crate) fn within(&mut self, family: ChoiceFamily, place: u32, range: Range<u64>) -> u64 {
         range.start + self.pick(family, place, range.end.saturating_sub(range.start))
     }
@@ -226,6 +227,7 @@ impl Choices {
         }
     }
 
+    #[inline]
     fn place(&mut self, family: ChoiceFamily, place: u32) -> &mut Place {
         if self.places[family as usize].len() <= place as usize {
             self.add_places(family, place);

@@ -27,6 +27,7 @@ impl Stream {
     }
 
     /// The next value.
+    #[inline]
     pub(crate) const fn next_u64(&mut self) -> u64 {
         let value = self.nth(self.drawn);
         self.drawn += 1;
@@ -34,6 +35,7 @@ impl Stream {
     }
 
     /// Value number `number`, counted from 0, drawn or not.
+    #[inline]
     pub(crate) const fn nth(&self, number: u64) -> u64 {
         mix(self.key.wrapping_add(number.wrapping_add(1).wrapping_mul(GOLDEN)))
     }
@@ -45,11 +47,13 @@ impl Stream {
 }
 
 /// The part of `0..bound` that `value` stands for, by multiplication: uneven by less than `bound` in 2^64.
+#[inline]
 pub(crate) const fn scale(value: u64, bound: u64) -> u64 {
     ((value as u128 * bound as u128) >> 64) as u64
 }
 
 /// SplitMix64's finaliser: a bijection in which each bit of the input moves half of the output's.
+#[inline]
 const fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,6 +1,7 @@
 //! What every model of the world is handed: the time, the events to come, decisions, and the record.
 
 use std::fmt;
+use std::mem;
 use std::task::Waker;
 
 use crate::choice::Choices;
@@ -83,6 +84,7 @@ impl<E> Kernel<E> {
     }
 
     /// Puts in an event that is due `nanos` nanoseconds from now.
+    #[inline]
     pub(crate) fn schedule(&mut self, nanos: u64, event: E) -> EventId {
         self.events.put(self.now.after_nanos(nanos), event)
     }
@@ -95,6 +97,7 @@ impl<E> Kernel<E> {
 
     /// The task that is polled now waits for this, among others. To be told at each poll that gives
     /// [`Poll::Pending`](std::task::Poll::Pending).
+    #[inline]
     pub(crate) fn wait(&mut self, wait: Wait) {
         self.waits.push(wait);
     }
@@ -102,7 +105,13 @@ impl<E> Kernel<E> {
     /// Records an event of the current task and node; see [`Trace::event`].
     #[inline]
     pub(crate) fn record(&mut self, words: [u64; 4], what: impl FnOnce() -> Traced) {
-        let at = At { time: self.now, node: self.node, task: self.task, choices_made: self.choices.made() };
+        self.record_on(self.node, words, what);
+    }
+
+    /// As [`Self::record`], of another node.
+    #[inline]
+    pub(crate) fn record_on(&mut self, node: Option<NodeId>, words: [u64; 4], what: impl FnOnce() -> Traced) {
+        let at = At { time: self.now, node, task: self.task, choices_made: self.choices.made() };
         self.trace.event(at, words, what);
     }
 
@@ -124,14 +133,22 @@ impl<E> Kernel<E> {
         let Some(waker) = waker else { return };
         match TaskRef::of(&waker) {
             // Dropping such a waker does nothing.
-            Some(task) => self.woken.push(task),
+            Some(task) => {
+                mem::forget(waker);
+                self.woken.push(task);
+            }
             None => self.to_wake.push(waker),
         }
     }
 
     /// Drops `waker` as soon as nothing is borrowed.
+    #[inline]
     pub(crate) fn discard(&mut self, waker: Option<Waker>) {
-        self.to_drop.extend(waker.filter(|waker| TaskRef::of(waker).is_none()));
+        let Some(waker) = waker else { return };
+        match TaskRef::of(&waker) {
+            Some(_) => mem::forget(waker),
+            None => self.to_drop.push(waker),
+        }
     }
 }
 

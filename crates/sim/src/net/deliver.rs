@@ -31,6 +31,7 @@ impl Network {
     }
 
     /// The first piece of a flow is to be looked at.
+    #[inline]
     pub(super) fn arrive<E: From<NetDue>>(&mut self, kernel: &mut Kernel<E>, id: EndId) {
         let Some(connection) = self.connections.get_mut(id.connection) else { return };
         let (receiver, flow) = connection.receiver_and_flow(id.side);
@@ -329,6 +330,7 @@ impl Network {
 }
 
 /// A piece sets out from `end` of `connection` over `link`.
+#[inline]
 pub(super) fn set_out<E: From<NetDue>>(
     kernel: &mut Kernel<E>,
     settings: &Settings,

@@ -27,6 +27,7 @@ impl Nanos {
     }
 
     /// One of them, evenly; the start if the range is empty.
+    #[inline]
     pub(crate) fn pick(self, choices: &mut Choices, family: ChoiceFamily, place: u32) -> u64 {
         if self.end <= self.start {
             return self.start;
@@ -46,6 +47,7 @@ pub(crate) struct Shape {
 
 impl Shape {
     /// A latency of `range` at `place`. Nothing is decided if the range is empty.
+    #[inline]
     pub(crate) fn sample(&self, choices: &mut Choices, place: u32, range: Nanos) -> u64 {
         let width = range.end.saturating_sub(range.start);
         if width == 0 {

@@ -12,17 +12,18 @@ pub(super) fn connecting<E>(kernel: &mut Kernel<E>, connection: u64, to: Option<
 
 /// `connection` is there, as its end at `node` sees it.
 pub(super) fn connected<E>(kernel: &mut Kernel<E>, node: NodeId, connection: u64) {
-    on(kernel, node, [CONNECTED, connection, 0, 0], || Traced::Connected { connection });
+    kernel.record_on(Some(node), [CONNECTED, connection, 0, 0], || Traced::Connected { connection });
 }
 
 /// `node` sends a message.
+#[inline]
 pub(super) fn sent<E>(kernel: &mut Kernel<E>, node: NodeId, message: &SentMessage) {
     let &SentMessage { number, connection, kind, to, bytes, digest } = message;
     let kind = u64::from(kind.map_or(u8::MAX, |kind| kind as u8));
     let place = to.map_or(u64::from(u32::MAX), |node| u64::from(node.0));
     let words =
         [SENT | (kind << 16) | (place << 32), number, connection.unwrap_or(u64::MAX) ^ (bytes << 40), digest];
-    on(kernel, node, words, || Traced::Sent { message: number, connection, to, bytes, digest });
+    kernel.record_on(Some(node), words, || Traced::Sent { message: number, connection, to, bytes, digest });
 }
 
 /// What there is to tell of a message.
@@ -36,26 +37,22 @@ pub(super) struct SentMessage {
 }
 
 /// A message came to `node`.
+#[inline]
 pub(super) fn delivered<E>(kernel: &mut Kernel<E>, node: NodeId, message: u64, digest: u64) {
-    on(kernel, node, [DELIVERED, message, digest, 0], || Traced::Delivered { message, digest });
+    kernel.record_on(Some(node), [DELIVERED, message, digest, 0], || Traced::Delivered { message, digest });
 }
 
 /// A message to `node` will not come.
 pub(super) fn dropped<E>(kernel: &mut Kernel<E>, node: Option<NodeId>, message: u64) {
-    let before = std::mem::replace(&mut kernel.node, node);
-    kernel.record([DROPPED, message, 0, 0], || Traced::Dropped { message });
-    kernel.node = before;
+    kernel.record_on(node, [DROPPED, message, 0, 0], || Traced::Dropped { message });
 }
 
 /// The end of `connection` at `node` is no more.
 pub(super) fn closed<E>(kernel: &mut Kernel<E>, node: NodeId, connection: u64, reset: bool) {
-    on(kernel, node, [CLOSED, connection, u64::from(reset), 0], || Traced::Closed { connection, reset });
-}
-
-fn on<E>(kernel: &mut Kernel<E>, node: NodeId, words: [u64; 4], what: impl FnOnce() -> Traced) {
-    let before = kernel.node.replace(node);
-    kernel.record(words, what);
-    kernel.node = before;
+    kernel.record_on(Some(node), [CLOSED, connection, u64::from(reset), 0], || Traced::Closed {
+        connection,
+        reset,
+    });
 }
 
 const CONNECTING: u64 = 0x4e01;

@@ -52,12 +52,14 @@ impl<T: Default> Slab<T> {
     }
 
     /// The value, if its slot is still in that use.
+    #[inline]
     pub(crate) fn get(&self, id: SlotId) -> Option<&T> {
         let entry = self.entries.get(id.slot as usize)?;
         (entry.is_live && entry.generation == id.generation).then_some(&entry.value)
     }
 
     /// The value, if its slot is still in that use.
+    #[inline]
     pub(crate) fn get_mut(&mut self, id: SlotId) -> Option<&mut T> {
         let entry = self.entries.get_mut(id.slot as usize)?;
         (entry.is_live && entry.generation == id.generation).then_some(&mut entry.value)

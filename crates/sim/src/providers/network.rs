@@ -15,6 +15,7 @@ use crate::kernel::{Kernel, NodeId};
 use crate::net::{Accepted, CallId, EndId, ListenerId, Network, SocketId};
 use crate::world::due::Due;
 use crate::world::registry::{Home, WorldId};
+use crate::world::waker::TaskRef;
 use crate::world::{Core, enter, try_enter};
 
 /// The network as one boot of a node sees it.
@@ -198,6 +199,60 @@ impl TcpStream for SimTcpStream {
         })
     }
 
+    fn read_exact<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<(), B>> + use<B> {
+        let end = Rc::clone(&self.end);
+        let total = buf.bytes_total();
+        let (mut buf, mut filled) = (Some(buf), 0);
+        poll_fn(move |cx| {
+            let outcome = loop {
+                if filled >= total {
+                    break Ok(());
+                }
+                let target = &mut buf;
+                let outcome = end.poll(
+                    cx,
+                    |network, kernel| {
+                        network
+                            .read(kernel, end.id, total - filled, |bytes| fill_behind(target, filled, bytes))
+                    },
+                    Network::wait_to_read,
+                );
+                match outcome {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(0)) => {
+                        fill_behind(target, filled, &[]);
+                        break Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    Poll::Ready(Ok(count)) => filled += count,
+                    Poll::Ready(Err(error)) => break Err(error),
+                }
+            };
+            Poll::Ready((outcome, buf.take().expect("polled after it was over")))
+        })
+    }
+
+    fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<(), B>> + use<B> {
+        let end = Rc::clone(&self.end);
+        let (mut buf, mut sent) = (Some(buf), 0);
+        poll_fn(move |cx| {
+            let bytes = buf.as_ref().expect("polled after it was over").as_bytes();
+            let outcome = loop {
+                let rest = &bytes[sent..];
+                if rest.is_empty() {
+                    break Ok(());
+                }
+                let ask =
+                    |network: &mut Network, kernel: &mut Kernel<Due>| network.write(kernel, end.id, rest);
+                match end.poll(cx, ask, Network::wait_to_write) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(count)) => sent += count,
+                    Poll::Ready(Err(error)) => break Err(error),
+                }
+            };
+            Poll::Ready((outcome, buf.take().expect("it is there above")))
+        })
+    }
+
     fn shutdown(&self) -> impl Future<Output = io::Result<()>> + use<> {
         let end = Rc::clone(&self.end);
         async move { Ok(enter(end.world, |core| core.network.shutdown(&mut core.kernel, end.id))?) }
@@ -234,7 +289,21 @@ struct End {
     peer: SocketAddr,
 }
 
+/// Fills a buffer, of which the first `filled` bytes are full, and tells how many bytes fitted.
+fn fill_behind<B: IoBufMut>(buf: &mut Option<B>, filled: usize, bytes: &[u8]) -> usize {
+    if filled > 0 {
+        let whole = buf.take().expect("it is put back below");
+        let total = whole.bytes_total();
+        let mut part = whole.slice_mut(filled..total);
+        let count = part.fill_from(bytes);
+        *buf = Some(part.into_inner());
+        return count;
+    }
+    buf.as_mut().expect("polled after it was over").fill_from(bytes)
+}
+
 impl End {
+    #[inline]
     fn poll<T>(
         &self,
         cx: &Context<'_>,
@@ -316,24 +385,30 @@ impl fmt::Debug for SimUdpSocket {
     }
 }
 
-/// Asks the network; if the answer has to be waited for, leaves a waker there. The waker is cloned, and dropped if it
-/// is not needed, with nothing borrowed.
+/// Asks the network; if the answer has to be waited for, leaves a waker there. A waker that is not of a world is cloned,
+/// and dropped if it is not needed, with nothing borrowed.
+#[inline]
 fn poll_in<T>(
     world: WorldId,
     cx: &Context<'_>,
     ask: impl FnOnce(&mut Network, &mut Kernel<Due>) -> Poll<Result<T, io::ErrorKind>>,
     wait: impl FnOnce(&mut Network, &mut Kernel<Due>, Waker),
 ) -> Poll<io::Result<T>> {
-    let waker = cx.waker().clone();
-    let (outcome, unused) = enter(world, |Core { network, kernel, .. }| match ask(network, kernel) {
-        Poll::Ready(outcome) => (Poll::Ready(outcome), Some(waker)),
-        Poll::Pending => {
-            wait(network, kernel, waker);
-            (Poll::Pending, None)
+    let mut other = if TaskRef::of(cx.waker()).is_some() { None } else { Some(cx.waker().clone()) };
+    let outcome = enter(world, |Core { network, kernel, .. }| {
+        let outcome = ask(network, kernel);
+        if outcome.is_pending() {
+            let waker = other.take().or_else(|| TaskRef::clone_of(cx.waker()));
+            wait(network, kernel, waker.expect("it is of a world, or was cloned above"));
         }
+        outcome
     });
-    drop(unused);
-    outcome.map_err(Into::into)
+    drop(other);
+    match outcome {
+        Poll::Ready(Ok(value)) => Poll::Ready(Ok(value)),
+        Poll::Ready(Err(kind)) => Poll::Ready(Err(kind.into())),
+        Poll::Pending => Poll::Pending,
+    }
 }
 
 /// Takes as long as a call that opens a socket or looks a name up.

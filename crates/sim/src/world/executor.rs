@@ -68,26 +68,46 @@ impl Shared {
     /// then, and runs what is ready. Tells whether it got that far.
     pub(crate) fn step(&self, limit: SimTime) -> bool {
         let _current = make_current(self.id);
-        if self.is_anything_ready() {
-            let known = self.failure_count();
-            self.run_ready();
-            if self.failure_count() > known {
-                // Whoever drives the world hears of it before time goes on.
-                return true;
+        if self.is_anything_ready() && self.run_ready_and_fail() {
+            // Whoever drives the world hears of it before time goes on.
+            return true;
+        }
+        let mut polled = None;
+        let turn = {
+            let core = &mut *self.core.borrow_mut();
+            let ready = &mut *self.ready.borrow_mut();
+            if !core.handle_next_instant(limit, ready) {
+                return false;
             }
+            if core.network.has_questions() {
+                None
+            } else {
+                Some(self.next_turn_of(core, ready, &mut polled))
+            }
+        };
+        if let Some(turn) = turn {
+            self.take_turns(turn, polled);
+        } else {
+            self.judge_messages();
+            self.run_ready();
         }
-        if !self.handle_next_instant(limit) {
-            return false;
-        }
-        self.run_ready();
         true
     }
 
     /// Whether something was started or woken since tasks ran last.
+    #[inline]
     fn is_anything_ready(&self) -> bool {
         let kernel = &self.core.borrow().kernel;
         let is_quiet = kernel.woken.is_empty() && kernel.to_wake.is_empty() && kernel.to_drop.is_empty();
         !is_quiet || !self.ready.borrow().is_empty() || self.foreign.is_any()
+    }
+
+    /// Runs what is ready, and tells whether anything failed.
+    #[cold]
+    fn run_ready_and_fail(&self) -> bool {
+        let known = self.failure_count();
+        self.run_ready();
+        self.failure_count() > known
     }
 
     /// What a runner asks after each instant, in one look.
@@ -183,68 +203,61 @@ impl Shared {
         }
     }
 
-    fn handle_next_instant(&self, limit: SimTime) -> bool {
-        let has_questions = {
-            let core = &mut *self.core.borrow_mut();
-            let next = core.kernel.events.next_time().filter(|time| *time <= limit && !core.is_spinning);
-            let Some(time) = next else { return false };
-            if time > core.kernel.now {
-                core.kernel.now = time;
-                core.polls_of_instant = 0;
-            }
-            let fence = core.kernel.events.fence();
-            while let Some((_, due)) = core.kernel.events.take_due_before(time, fence) {
-                core.handle(due, self);
-            }
-            core.kernel.node = None;
-            core.kernel.task = None;
-            core.network.has_questions()
-        };
-        if has_questions {
-            self.judge_messages();
-        }
-        true
-    }
-
     /// Polls tasks until none is ready.
     pub(super) fn run_ready(&self) {
         if self.foreign.is_any() {
             self.note_foreign_wakes();
         }
-        let mut turn = self.next_turn(None);
+        let mut polled = None;
+        let turn = self.next_turn(&mut polled);
+        self.take_turns(turn, polled);
+    }
+
+    /// Takes this turn, for which `polled` was taken, and those after it.
+    fn take_turns(&self, mut turn: Turn, mut polled: Option<(TaskRef, TaskFuture)>) {
         loop {
-            turn = match turn {
-                Turn::Poll(task, mut future) => {
+            match turn {
+                Turn::Poll => {
+                    let Some((task, future)) = &mut polled else { return };
                     let waker = task.waker();
                     let mut context = Context::from_waker(&waker);
-                    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
-                        Ok(Poll::Pending) => self.next_turn(Some((task, future))),
-                        Ok(Poll::Ready(())) => self.end_task(task, future, None),
-                        Err(payload) => self.end_task(task, future, Some(payload)),
+                    let outcome = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+                    // Dropping such a waker does nothing.
+                    mem::forget(waker);
+                    match outcome {
+                        Ok(Poll::Pending) => {}
+                        Ok(Poll::Ready(())) => self.end_task(polled.take(), None),
+                        Err(payload) => self.end_task(polled.take(), Some(payload)),
                     }
                 }
-                Turn::Cancel(slot) => {
-                    self.cancel(slot);
-                    self.next_turn(None)
-                }
-                Turn::Flush => {
-                    self.flush_wakers();
-                    self.next_turn(None)
-                }
-                Turn::End(task, future) => self.end_task(task, future, None),
+                Turn::Cancel(slot) => self.cancel(slot),
+                Turn::Flush => self.flush_wakers(),
+                Turn::End => self.end_task(polled.take(), None),
                 Turn::Over => break,
             }
+            turn = self.next_turn(&mut polled);
         }
     }
 
-    /// Puts back a task that has to wait, and takes the next.
-    fn next_turn(&self, waits: Option<(TaskRef, TaskFuture)>) -> Turn {
+    /// Puts back the task that was polled, which has to wait, and takes the next.
+    fn next_turn(&self, polled: &mut Option<(TaskRef, TaskFuture)>) -> Turn {
         let core = &mut *self.core.borrow_mut();
         let ready = &mut *self.ready.borrow_mut();
-        if let Some((task, future)) = waits {
+        self.next_turn_of(core, ready, polled)
+    }
+
+    #[inline]
+    fn next_turn_of(
+        &self,
+        core: &mut Core,
+        ready: &mut Ready,
+        polled: &mut Option<(TaskRef, TaskFuture)>,
+    ) -> Turn {
+        if let Some((task, future)) = polled.take() {
             ready.set_polled(None);
             if ready.generation(task.slot) != task.generation {
-                return Turn::End(task, future);
+                *polled = Some((task, future));
+                return Turn::End;
             }
             let behind = core.schedule.polled(ready.woke_itself(task.slot));
             core.kernel.node = None;
@@ -257,6 +270,38 @@ impl Shared {
                 }
             }
         }
+        if !(core.kernel.to_wake.is_empty() && core.kernel.to_drop.is_empty()) {
+            self.note_woken(core, ready);
+            return Turn::Flush;
+        }
+        if core.polls_of_instant >= core.polls_per_instant_max {
+            self.note_woken(core, ready);
+            core.is_spinning |= !ready.is_empty();
+            return Turn::Over;
+        }
+        if ready.is_empty() {
+            // Most often one task was woken, or none: then there is nothing to pick.
+            match core.kernel.woken[..] {
+                [] => return Turn::Over,
+                [task] if task.world == self.id => {
+                    core.kernel.woken.clear();
+                    let slot = ready.take_woken(task.slot, task.generation);
+                    return slot
+                        .and_then(|slot| self.begin_turn(core, ready, slot, polled))
+                        .unwrap_or(Turn::Over);
+                }
+                _ => {}
+            }
+        }
+        self.note_woken(core, ready);
+        if !core.kernel.to_wake.is_empty() {
+            return Turn::Flush;
+        }
+        self.pick(core, ready, polled)
+    }
+
+    /// Makes ready the tasks that models woke. Those of other worlds are woken when nothing is borrowed.
+    fn note_woken(&self, core: &mut Core, ready: &mut Ready) {
         for task in core.kernel.woken.drain(..) {
             if task.world == self.id {
                 ready.wake(task.slot, task.generation);
@@ -264,62 +309,67 @@ impl Shared {
                 core.kernel.to_wake.push(task.waker());
             }
         }
-        if !(core.kernel.to_wake.is_empty() && core.kernel.to_drop.is_empty()) {
-            return Turn::Flush;
-        }
-        if ready.is_empty() {
-            return Turn::Over;
-        }
-        if core.polls_of_instant >= core.polls_per_instant_max {
-            core.is_spinning = true;
-            return Turn::Over;
-        }
-        self.pick(core, ready)
     }
 
-    fn pick(&self, core: &mut Core, ready: &mut Ready) -> Turn {
+    fn pick(&self, core: &mut Core, ready: &mut Ready, polled: &mut Option<(TaskRef, TaskFuture)>) -> Turn {
         while let Some(slot) = core.schedule.pick(ready, &core.tasks, &mut core.kernel.choices) {
-            let Some(task) = core.tasks.get_mut(slot) else { continue };
-            if task.is_aborted {
-                return Turn::Cancel(slot);
+            if let Some(turn) = self.begin_turn(core, ready, slot, polled) {
+                return turn;
             }
-            let reference = TaskRef { world: self.id, slot, generation: ready.generation(slot) };
-            if let Some(node) = task.node {
-                let node = core.nodes.get_mut(node);
-                if node.state == NodeState::Paused {
-                    node.held.push(reference.slot);
-                    continue;
-                }
-                if node.poll_nanos > 0 && task.turn == SlowTurn::None {
-                    let start = node.busy_until.max(core.kernel.now);
-                    node.busy_until = start.after_nanos(node.poll_nanos);
-                    core.kernel.events.put(node.busy_until, Due::Turn(reference));
-                    task.turn = SlowTurn::Waits;
-                }
-                if task.turn == SlowTurn::Waits {
-                    continue;
-                }
-                task.turn = SlowTurn::None;
-            }
-            let Some(future) = task.future.take() else { continue };
-            task.polls += 1;
-            core.polls += 1;
-            core.polls_of_instant += 1;
-            core.kernel.node = task.node;
-            core.kernel.task = Some(task.id);
-            core.kernel.waits.clear();
-            core.kernel.record([u64::from(b'P'), 0, 0, 0], || Traced::TaskPolled);
-            if let Some(polled) = &mut core.polled {
-                polled.push(task.id);
-            }
-            ready.set_polled(Some(slot));
-            return Turn::Poll(reference, future);
         }
         Turn::Over
     }
 
-    /// Ends a task that was polled: its output is there, it panicked, or it was cancelled while it ran. Takes the next.
-    fn end_task(&self, task: TaskRef, future: TaskFuture, panic: Option<Box<dyn Any + Send>>) -> Turn {
+    /// What becomes of the task in `slot`, which was picked; nothing if it may not run now.
+    #[inline]
+    fn begin_turn(
+        &self,
+        core: &mut Core,
+        ready: &mut Ready,
+        slot: u32,
+        polled: &mut Option<(TaskRef, TaskFuture)>,
+    ) -> Option<Turn> {
+        let task = core.tasks.get_mut(slot)?;
+        if task.is_aborted {
+            return Some(Turn::Cancel(slot));
+        }
+        let reference = TaskRef { world: self.id, slot, generation: ready.generation(slot) };
+        if let Some(node) = task.node {
+            let node = core.nodes.get_mut(node);
+            if node.state == NodeState::Paused {
+                node.held.push(slot);
+                return None;
+            }
+            if node.poll_nanos > 0 && task.turn == SlowTurn::None {
+                let start = node.busy_until.max(core.kernel.now);
+                node.busy_until = start.after_nanos(node.poll_nanos);
+                core.kernel.events.put(node.busy_until, Due::Turn(reference));
+                task.turn = SlowTurn::Waits;
+            }
+            if task.turn == SlowTurn::Waits {
+                return None;
+            }
+            task.turn = SlowTurn::None;
+        }
+        *polled = Some((reference, task.future.take()?));
+        task.polls += 1;
+        core.polls += 1;
+        core.polls_of_instant += 1;
+        core.kernel.node = task.node;
+        core.kernel.task = Some(task.id);
+        core.kernel.waits.clear();
+        core.kernel.record([u64::from(b'P'), 0, 0, 0], || Traced::TaskPolled);
+        if let Some(polled) = &mut core.polled {
+            polled.push(task.id);
+        }
+        ready.set_polled(Some(slot));
+        Some(Turn::Poll)
+    }
+
+    /// Ends the task that was polled: its output is there, it panicked, or it was cancelled while it ran.
+    #[cold]
+    fn end_task(&self, polled: Option<(TaskRef, TaskFuture)>, panic: Option<Box<dyn Any + Send>>) {
+        let Some((task, future)) = polled else { return };
         let removed = {
             let core = &mut *self.core.borrow_mut();
             let ready = &mut *self.ready.borrow_mut();
@@ -350,12 +400,9 @@ impl Shared {
         if let (Some(task), Some(message)) = (&removed, message) {
             task.joint.fail(JoinError::Panicked { message });
         }
-        {
-            let kernel = &mut self.core.borrow_mut().kernel;
-            kernel.node = None;
-            kernel.task = None;
-        }
-        self.next_turn(None)
+        let kernel = &mut self.core.borrow_mut().kernel;
+        kernel.node = None;
+        kernel.task = None;
     }
 
     /// Drops the future of a task that has ended; a panic of one of its values is noted as the task's.
@@ -374,8 +421,30 @@ impl Core {
         home.node.is_none_or(|node| self.nodes.is_booted(node, home.boot))
     }
 
+    /// Goes to the time of the next event, if that is not after `limit`, and handles all that is due then. Tells
+    /// whether there was one.
+    #[inline]
+    fn handle_next_instant(&mut self, limit: SimTime, ready: &mut Ready) -> bool {
+        if self.is_spinning {
+            return false;
+        }
+        let fence = self.kernel.events.fence();
+        let Some((time, first)) = self.kernel.events.take_due_before(limit, fence) else { return false };
+        if time > self.kernel.now {
+            self.kernel.now = time;
+            self.polls_of_instant = 0;
+        }
+        self.handle(first, ready);
+        while let Some((_, due)) = self.kernel.events.take_due_before(time, fence) {
+            self.handle(due, ready);
+        }
+        self.kernel.node = None;
+        self.kernel.task = None;
+        true
+    }
+
     /// Gives an event to the model that it is of.
-    fn handle(&mut self, due: Due, shared: &Shared) {
+    fn handle(&mut self, due: Due, ready: &mut Ready) {
         match due {
             Due::Timer(timer) => {
                 self.kernel.node = timer.node;
@@ -384,7 +453,6 @@ impl Core {
                 self.kernel.wake(Some(timer.waker));
             }
             Due::Turn(task) => {
-                let mut ready = shared.ready.borrow_mut();
                 if ready.generation(task.slot) == task.generation
                     && let Some(found) = self.tasks.get_mut(task.slot)
                 {
@@ -399,7 +467,7 @@ impl Core {
             }
             Due::Disk(due) => self.disks.handle_due(&mut self.kernel, due),
             Due::Put(event) => {
-                self.handle_put(&event, shared);
+                self.handle_put(&event, ready);
                 self.last_event = Some(*event);
             }
         }
@@ -408,11 +476,11 @@ impl Core {
 
 impl Core {
     /// An event that the test put in.
-    fn handle_put(&mut self, event: &Event, shared: &Shared) {
+    #[cold]
+    fn handle_put(&mut self, event: &Event, ready: &mut Ready) {
         let digest = xxhash_rust::xxh3::xxh3_64(format!("{event:?}").as_bytes());
         let note = || Traced::Note { name: "event".to_owned(), value: format!("{event:?}") };
         self.kernel.record([u64::from(b'e'), digest, 0, 0], note);
-        let mut ready = shared.ready.borrow_mut();
         let wanted = match event {
             Event::Timer { task_id } => Some(TaskId(*task_id)),
             Event::Shutdown => None,
@@ -440,11 +508,12 @@ pub(crate) struct Pulse {
 
 /// What the executor does next.
 enum Turn {
-    Poll(TaskRef, TaskFuture),
+    /// The task that was taken is to be polled.
+    Poll,
     /// A task was aborted.
     Cancel(u32),
-    /// A task was cancelled while it ran.
-    End(TaskRef, TaskFuture),
+    /// The task that was polled was cancelled meanwhile.
+    End,
     /// Models put wakers aside that are not ours.
     Flush,
     Over,

@@ -12,7 +12,7 @@ use crate::world::waker::TaskRef;
 pub(crate) struct Ready {
     slots: Vec<Flags>,
     round: VecDeque<u32>,
-    next_round: VecDeque<u32>,
+    next_round: Vec<u32>,
     polled: Option<u32>,
 }
 
@@ -34,7 +34,7 @@ impl Ready {
         let flags = &mut self.slots[index];
         flags.is_taken = true;
         flags.is_queued = true;
-        self.next_round.push_back(slot);
+        self.next_round.push(slot);
         flags.generation
     }
 
@@ -51,6 +51,7 @@ impl Ready {
     }
 
     /// Queues the task in `slot`, unless it is queued or that generation is over.
+    #[inline]
     pub(super) fn wake(&mut self, slot: u32, generation: u32) {
         let Some(flags) = self.slots.get_mut(slot as usize) else { return };
         if flags.generation != generation || !flags.is_taken {
@@ -58,8 +59,19 @@ impl Ready {
         }
         flags.woke_itself |= self.polled == Some(slot);
         if !std::mem::replace(&mut flags.is_queued, true) {
-            self.next_round.push_back(slot);
+            self.next_round.push(slot);
         }
+    }
+
+    /// As [`Self::wake`] and [`Self::take`] in one, while no task is ready: most often one is woken at a time.
+    #[inline]
+    pub(super) fn take_woken(&mut self, slot: u32, generation: u32) -> Option<u32> {
+        let flags = self.slots.get_mut(slot as usize)?;
+        if flags.generation != generation || !flags.is_taken {
+            return None;
+        }
+        flags.woke_itself = false;
+        Some(slot)
     }
 
     /// Takes the task that waited for `place` others in this round, to be polled.
@@ -74,6 +86,7 @@ impl Ready {
     }
 
     /// Notes that the task in `slot` is being polled, or none.
+    #[inline]
     pub(super) fn set_polled(&mut self, slot: Option<u32>) {
         self.polled = slot;
     }
@@ -86,23 +99,25 @@ impl Ready {
     /// The tasks of this round; begins the next one if it is over.
     pub(super) fn round(&mut self) -> &VecDeque<u32> {
         if self.round.is_empty() {
-            std::mem::swap(&mut self.round, &mut self.next_round);
+            self.round.extend(self.next_round.drain(..));
         }
         &self.round
     }
 
     /// All tasks that are ready, as one round.
     pub(super) fn all(&mut self) -> &VecDeque<u32> {
-        self.round.append(&mut self.next_round);
+        self.round.extend(self.next_round.drain(..));
         &self.round
     }
 
     /// Whether no task is ready.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.round.is_empty() && self.next_round.is_empty()
     }
 
     /// The generation of the task in `slot`.
+    #[inline]
     pub(super) fn generation(&self, slot: u32) -> u32 {
         self.slots[slot as usize].generation
     }

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -35,24 +36,22 @@ pub(crate) fn try_enter<R>(world: WorldId, body: impl FnOnce(&mut Core) -> R) ->
 /// Calls `body` with the world, if it is of this thread and has not ended. No code of users may run in it.
 #[inline]
 pub(crate) fn with<R>(world: WorldId, body: impl FnOnce(&Shared) -> R) -> Option<R> {
-    // The list itself is gone when a thread's last values are dropped.
-    WORLDS.try_with(|worlds| Some(body(lookup(&worlds.borrow(), world)?))).ok().flatten()
+    WORLDS.with(|worlds| Some(body(lookup(&worlds.borrow(), world)?)))
 }
 
 /// As [`try_enter`], and none if the world is borrowed: for calls that may come from anywhere.
 #[cfg(all(feature = "intercept", target_os = "linux"))]
 pub(crate) fn try_enter_free<R>(world: WorldId, body: impl FnOnce(&mut Core) -> R) -> Option<R> {
-    let entered = WORLDS.try_with(|worlds| {
+    WORLDS.with(|worlds| {
         let worlds = worlds.try_borrow().ok()?;
         let mut core = lookup(&worlds, world)?.core.try_borrow_mut().ok()?;
         Some(body(&mut core))
-    });
-    entered.ok().flatten()
+    })
 }
 
 /// The world, if it is of this thread and has not ended.
 pub(crate) fn find(world: WorldId) -> Option<Rc<Shared>> {
-    WORLDS.try_with(|worlds| lookup(&worlds.borrow(), world).map(Rc::clone)).ok().flatten()
+    WORLDS.with(|worlds| lookup(&worlds.borrow(), world).map(Rc::clone))
 }
 
 /// The world that runs is the last of the list.
@@ -72,24 +71,27 @@ pub(crate) fn ended() -> ! {
 
 /// The world that runs on this thread now.
 pub(crate) fn current() -> Option<WorldId> {
-    // Also asked when a thread ends.
-    CURRENT.try_with(Cell::get).ok().flatten()
+    CURRENT.get()
 }
 
 /// Makes `world` the current one until the guard is dropped.
+#[inline]
 pub(crate) fn make_current(world: WorldId) -> CurrentGuard {
-    if CURRENT.get() != Some(world) {
+    if LAST.get() != Some(world) {
         make_last(world);
     }
     CurrentGuard { before: CURRENT.replace(Some(world)), _not_send: PhantomData }
 }
 
 /// Puts the world where it is found at once.
+#[cold]
 fn make_last(world: WorldId) {
-    WORLDS.with_borrow_mut(|worlds| {
+    WORLDS.with(|worlds| {
+        let mut worlds = worlds.borrow_mut();
         if let Some(place) = worlds.iter().position(|shared| shared.id == world) {
             let last = worlds.len() - 1;
             worlds.swap(place, last);
+            LAST.set(Some(world));
         }
     });
 }
@@ -109,15 +111,22 @@ impl Drop for CurrentGuard {
 
 /// Adds a world to those of this thread.
 pub(super) fn add(shared: Rc<Shared>) {
+    LAST.set(Some(shared.id));
     WORLDS.with(|worlds| worlds.borrow_mut().push(shared));
 }
 
 /// Takes a world away from those of this thread.
 pub(super) fn remove(world: WorldId) {
-    // Nothing to take it from if the thread itself ends.
-    let removed = WORLDS.try_with(|worlds| {
+    LAST.set(None);
+    let removed = WORLDS.with(|worlds| {
         let mut worlds = worlds.borrow_mut();
-        worlds.iter().position(|shared| shared.id == world).map(|place| worlds.swap_remove(place))
+        let place = worlds.iter().position(|shared| shared.id == world)?;
+        let removed = worlds.swap_remove(place);
+        if worlds.is_empty() {
+            // Nobody would free it when the thread ends.
+            *worlds = Vec::new();
+        }
+        Some(removed)
     });
     // Dropped with nothing borrowed.
     drop(removed);
@@ -171,6 +180,10 @@ impl Home {
 }
 
 thread_local! {
-    static WORLDS: RefCell<Vec<Rc<Shared>>> = const { RefCell::new(Vec::new()) };
+    // What needs no drop is found without asking whether it is still there. Worlds take themselves out.
+    static WORLDS: ManuallyDrop<RefCell<Vec<Rc<Shared>>>> =
+        const { ManuallyDrop::new(RefCell::new(Vec::new())) };
+    /// The last of them, if it is known.
+    static LAST: Cell<Option<WorldId>> = const { Cell::new(None) };
     static CURRENT: Cell<Option<WorldId>> = const { Cell::new(None) };
 }

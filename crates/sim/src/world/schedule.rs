@@ -91,11 +91,14 @@ impl Schedule {
     }
 
     /// A task was polled. Its new priority, if it falls behind.
+    #[inline]
     pub(super) fn polled(&mut self, yielded: bool) -> Option<u64> {
         self.polls += 1;
-        if !matches!(self.policy, SchedulePolicy::Pct { .. }) {
-            return None;
-        }
+        if matches!(self.policy, SchedulePolicy::Pct { .. }) { self.demoted(yielded) } else { None }
+    }
+
+    #[cold]
+    fn demoted(&mut self, yielded: bool) -> Option<u64> {
         if !yielded && !self.changes.contains(&self.polls) {
             return None;
         }

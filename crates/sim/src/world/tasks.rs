@@ -92,6 +92,7 @@ impl Tasks {
         Some(task)
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Task> {
         self.slots.get_mut(slot as usize)?.as_mut()
     }

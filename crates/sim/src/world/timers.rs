@@ -15,6 +15,7 @@ use crate::time::SimTime;
 use crate::world::Core;
 use crate::world::due::{Due, TimerDue};
 use crate::world::registry::{Home, enter, try_enter};
+use crate::world::waker::TaskRef;
 
 /// Ends when a time has come. Dropping it takes its timer away.
 #[must_use = "futures do nothing unless polled"]
@@ -72,7 +73,8 @@ impl Future for SleepFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(timer) = self.timer else {
-            let (poll, rest) = self.start(cx.waker().clone());
+            let waker = TaskRef::clone_of(cx.waker()).unwrap_or_else(|| cx.waker().clone());
+            let (poll, rest) = self.start(waker);
             drop(rest);
             return poll;
         };
@@ -156,11 +158,17 @@ impl TimeChaos {
 
 impl Core {
     /// The deadline, or a later one.
+    #[inline]
     fn buggified(&mut self, deadline: SimTime, node: Option<NodeId>) -> SimTime {
         let TimeChaos { delay, delay_nanos_max, .. } = self.time_chaos;
         if delay.is_never() || delay_nanos_max == 0 {
             return deadline;
         }
+        self.delayed(deadline, node)
+    }
+
+    fn delayed(&mut self, deadline: SimTime, node: Option<NodeId>) -> SimTime {
+        let TimeChaos { delay, delay_nanos_max, .. } = self.time_chaos;
         let place = node.map_or(0, |node| node.0 + 1);
         if !self.kernel.choices.happens(ChoiceFamily::Latency, place, delay) {
             return deadline;

@@ -29,6 +29,7 @@ impl TaskRef {
     }
 
     /// The waker of this task.
+    #[inline]
     pub(crate) fn waker(self) -> Waker {
         // SAFETY: the functions of the table take any number as data, follow no pointer, and touch only thread-local
         // cells and a mutex, so they may be called from any thread; see `VTABLE`.
@@ -36,8 +37,17 @@ impl TaskRef {
     }
 
     /// The task that `waker` wakes, if it is of the kind that worlds make.
+    #[inline]
     pub(crate) fn of(waker: &Waker) -> Option<Self> {
         std::ptr::eq(waker.vtable(), &raw const VTABLE).then(|| Self::unpack(waker.data().addr()))
+    }
+
+    /// A clone of `waker`, if it is of the kind that worlds make: making and dropping it runs no code of users.
+    #[inline]
+    pub(crate) fn clone_of(waker: &Waker) -> Option<Waker> {
+        let is_ours = std::ptr::eq(waker.vtable(), &raw const VTABLE);
+        // SAFETY: as in `waker`; the table is ours, and takes any number as data.
+        is_ours.then(|| unsafe { Waker::from_raw(RawWaker::new(waker.data(), &VTABLE)) })
     }
 
     fn raw(self) -> RawWaker {
