@@ -1,6 +1,7 @@
 //! The order of operations: which comes next, and what its outcome means.
 //!
-//! Duties come first: what opening believed is written again, zeros over what a failed write may have left, removal of a half-made segment, `wal.meta`.
+//! Duties come first: what opening believed is written again, zeros over what a failed write may have left, removal of
+//! a half-made segment, `wal.meta`.
 //! Then the open group, its barrier, a rotation, and last what may as well never happen.
 
 use std::collections::VecDeque;
