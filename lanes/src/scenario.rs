@@ -1,6 +1,8 @@
 //! A lane made of a name and a function.
 
-use samestep_replay_traits::{Lane, LaneContext, LaneError, Seeding, Transcript};
+use std::fmt::Display;
+
+use samestep_replay_traits::{Event, Lane, LaneContext, LaneError, Seeding, Transcript};
 
 /// A scenario that is nothing but a function.
 pub(crate) struct Scenario {
@@ -41,5 +43,15 @@ impl Lane for Random {
 
     fn seeding(&self) -> Seeding {
         Seeding::Random
+    }
+}
+
+/// Writes how often faults of each family acted: a runner that draws seeds sums that up.
+pub(crate) fn tell_faults<F: Display>(
+    transcript: &mut Transcript,
+    acted: impl IntoIterator<Item = (F, u64)>,
+) {
+    for (family, times) in acted {
+        transcript.event(&Event::new("fault").field("family", family).field("times", times));
     }
 }

@@ -55,7 +55,8 @@ pub trait Lane: Sync {
     /// What another seed means. Runners draw new seeds without end for lanes that say [`Seeding::Random`].
     ///
     /// An event called `fault` whose first field is `family` (`fault|family=torn-write|..`) is counted by its family
-    /// there, so that one sees which faults were tried.
+    /// there, so that one sees which faults were tried; if the second is `times`, as that many
+    /// (`fault|family=torn-write|times=12`).
     fn seeding(&self) -> Seeding {
         Seeding::Fixed
     }

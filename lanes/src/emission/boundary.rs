@@ -7,14 +7,14 @@ use super::client::{Client, hand_out};
 use super::dice::Dice;
 use super::expect;
 use super::log::Log;
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario};
 
 /// 200 events of 0 to 3,000 bytes, compacted again and again, and a client that comes from everywhere.
-pub(crate) const COMPACTION_BOUNDARY: Scenario = Scenario {
+pub(crate) const COMPACTION_BOUNDARY: Random = Random(Scenario {
     name: "emission/compaction-boundary",
     about: "200 events of 0 to 3,000 bytes, compacted in steps, each time snapshot and restore, and a client from everywhere",
     run: compaction_boundary,
-};
+});
 
 const EVENTS: u64 = 200;
 

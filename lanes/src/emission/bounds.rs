@@ -10,14 +10,14 @@ use super::client::{Client, hand_out};
 use super::dice::Dice;
 use super::log::Log;
 use super::{expect, tell_answer};
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario};
 
 /// A slow client, and a producer that tries again.
-pub(crate) const BACK_PRESSURE_FULL: Scenario = Scenario {
+pub(crate) const BACK_PRESSURE_FULL: Random = Random(Scenario {
     name: "emission/back-pressure-full",
     about: "a producer against a slow client: refused while it is full, proposed again, nothing lost, doubled or reordered",
     run: full,
-};
+});
 
 /// A client that is too slow, under the two policies that give up.
 pub(crate) const BACK_PRESSURE_EVICTED: Scenario = Scenario {

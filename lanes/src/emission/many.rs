@@ -10,14 +10,14 @@ use super::dice::Dice;
 use super::expect;
 use super::log::Log;
 use super::sevendb::tell_line;
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario};
 
 /// Twelve clients, four topics each, events to topics and to single subscriptions, acknowledged in no order.
-pub(crate) const MANY_CLIENTS: Scenario = Scenario {
+pub(crate) const MANY_CLIENTS: Random = Random(Scenario {
     name: "emission/many-clients",
     about: "12 clients with 4 subscriptions each: every one gets its own sequence, whole and in order",
     run: many_clients,
-};
+});
 
 fn many_clients(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     let mut dice = Dice::new(context.seed().fork("many-clients"));

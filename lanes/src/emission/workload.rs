@@ -11,28 +11,50 @@ use samestep_replay_traits::{Event, LaneContext, LaneError, Seed, Transcript};
 use super::client::{Client, hand_out};
 use super::dice::Dice;
 use super::expect;
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario, tell_faults};
 
 /// Forty workloads of four hundred steps.
-pub(crate) const RANDOM_WORKLOADS: Scenario = Scenario {
+pub(crate) const RANDOM_WORKLOADS: Random = Random(Scenario {
     name: "emission/random-workloads",
     about: "40 seeded workloads on 3 replicas: equal snapshots everywhere, every client exactly what its log holds",
     run: random_workloads,
-};
+});
 
 const WORKLOADS: u64 = 40;
 const STEPS: u64 = 400;
 
 fn random_workloads(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
+    let mut faults = Faults::default();
     for number in 0..WORKLOADS {
         let seed = context.seed().fork("workload").fork(&number.to_string());
-        let told = Workload::new(seed)?.run()?;
+        let told = Workload::new(seed)?.run(&mut faults)?;
         transcript.event(&told.field("number", number));
     }
+    tell_faults(
+        transcript,
+        [
+            ("lost-delivery", faults.lost_deliveries),
+            ("lost-ack", faults.lost_acks),
+            ("disconnect", faults.disconnects),
+            ("failover", faults.failovers),
+            ("restart", faults.restarts),
+        ],
+    );
     Ok(())
 }
 
+/// What went wrong, in all workloads.
+#[derive(Clone, Copy, Debug, Default)]
+struct Faults {
+    lost_deliveries: u64,
+    lost_acks: u64,
+    disconnects: u64,
+    failovers: u64,
+    restarts: u64,
+}
+
 struct Workload {
+    faults: Faults,
     dice: Dice,
     log: Vec<Vec<u8>>,
     /// Each as far in the log as it got.
@@ -50,6 +72,7 @@ struct Workload {
 impl Workload {
     fn new(seed: Seed) -> Result<Self, LaneError> {
         let mut workload = Self {
+            faults: Faults::default(),
             dice: Dice::new(seed),
             log: Vec::new(),
             replicas: vec![Outbox::new(); 3],
@@ -78,10 +101,13 @@ impl Workload {
         Ok(workload)
     }
 
-    fn run(mut self) -> Result<Event, LaneError> {
+    /// Adds what went wrong to `faults`.
+    fn run(mut self, faults: &mut Faults) -> Result<Event, LaneError> {
+        self.faults = *faults;
         for _ in 0..STEPS {
             self.step()?;
         }
+        *faults = self.faults;
         // Everybody comes back, and takes what is left.
         for _ in 0..3 {
             for at in 0..self.clients.len() {
@@ -129,6 +155,7 @@ impl Workload {
                 let Some(through) = self.clients[at].receiver.poll_ack() else { return Ok(()) };
                 // A third of them never arrive.
                 if self.dice.one_in(3) {
+                    self.faults.lost_acks += 1;
                     return Ok(());
                 }
                 let change = self.notifier.handle_ack(&self.replicas[self.leader], id, through)?;
@@ -138,12 +165,14 @@ impl Workload {
                 Ok(())
             }
             15 => {
+                self.faults.disconnects += 1;
                 self.notifier.handle_disconnect(id);
                 self.clients[at].receiver.handle_disconnect();
                 Ok(())
             }
             16..18 => self.connect(at),
             18 => {
+                self.faults.failovers += 1;
                 let leader = usize::try_from(self.dice.below(self.replicas.len() as u64))?;
                 self.elect(leader)
             }
@@ -151,6 +180,7 @@ impl Workload {
                 let replica = usize::try_from(self.dice.below(self.replicas.len() as u64))?;
                 self.catch_up(replica)?;
                 // A restart from its own snapshot.
+                self.faults.restarts += 1;
                 self.replicas[replica] = Outbox::restore(&self.replicas[replica].snapshot())?;
                 if replica == self.leader {
                     self.elect(replica)?;
@@ -176,9 +206,10 @@ impl Workload {
 
     /// Hands out; each delivery is lost with a chance of one in `loss`, never if that is 0.
     fn deliver(&mut self, loss: u64) -> Result<(), LaneError> {
-        let Self { notifier, replicas, leader, clients, dice, tick, .. } = self;
+        let Self { notifier, replicas, leader, clients, dice, tick, faults, .. } = self;
         hand_out(notifier, &mut replicas[*leader], Tick::new(*tick), |delivery| {
             if loss > 0 && dice.one_in(loss) {
+                faults.lost_deliveries += 1;
                 return;
             }
             for client in clients.iter_mut() {

@@ -9,7 +9,7 @@ use samestep_lmdb_replay::vere::{Depth, verify};
 use samestep_replay_traits::{Event, LaneContext, LaneError, Transcript};
 
 use super::{Mugs, machine, make_pier, open};
-use crate::scenario::{Random, Scenario};
+use crate::scenario::{Random, Scenario, tell_faults};
 
 /// A bit flipped, a file cut, a file gone.
 pub(crate) const DAMAGE: Random = Random(Scenario {
@@ -21,6 +21,7 @@ pub(crate) const DAMAGE: Random = Random(Scenario {
 fn damage(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     let root = context.scratch().join("pier");
     make_pier(&root)?;
+    let (mut flips, mut cuts, mut losses) = (0, 0, 0);
     for epoch in ["0i0", "0i30"] {
         let path = root.join(".urb/log").join(epoch).join("data.mdb");
         let whole = fs::read(&path)?;
@@ -35,10 +36,12 @@ fn damage(context: &LaneContext, transcript: &mut Transcript) -> Result<(), Lane
             bytes[at] ^= 1 << (random >> 20 & 7);
             fs::write(&path, bytes)?;
             tell(&root, &format!("{epoch} byte {at}"), transcript)?;
+            flips += 1;
         }
         for len in (0..whole.len()).step_by(4096) {
             fs::write(&path, &whole[..len])?;
             tell(&root, &format!("{epoch} cut to {len}"), transcript)?;
+            cuts += 1;
         }
         fs::write(&path, &whole)?;
     }
@@ -47,9 +50,12 @@ fn damage(context: &LaneContext, transcript: &mut Transcript) -> Result<(), Lane
         let bytes = fs::read(&path)?;
         fs::remove_file(&path)?;
         tell(&root, &format!("{name} gone"), transcript)?;
+        losses += 1;
         fs::write(&path, bytes)?;
     }
-    tell(&root, "whole again", transcript)
+    tell(&root, "whole again", transcript)?;
+    tell_faults(transcript, [("bit-rot", flips), ("file-cut", cuts), ("file-gone", losses)]);
+    Ok(())
 }
 
 /// What a check finds, and how far a replay comes.

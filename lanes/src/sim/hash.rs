@@ -8,21 +8,22 @@ use samestep_provider_traits::{
 };
 use samestep_replay_traits::{Event, LaneContext, LaneError, Transcript};
 use samestep_sim::{
-    ClockConfiguration, Down, SimProviders, SimTime, SimWorld, StorageConfiguration, WorldConfig,
-    set_sim_seed,
+    ClockConfiguration, Down, FaultFamily, SimProviders, SimTime, SimWorld, StorageConfiguration,
+    WorldConfig, set_sim_seed,
 };
 
 use super::add_node;
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario, tell_faults};
 
 /// The same seed gives the same run: in each process, in debug and release, on each machine.
-pub(crate) const TRACE_HASH: Scenario = Scenario {
+pub(crate) const TRACE_HASH: Random = Random(Scenario {
     name: "sim/trace-hash",
     about: "three nodes with tasks, timers, files, wrong clocks and crashes, 40 seeds: each has one hash, here and everywhere",
     run: trace_hash,
-};
+});
 
 fn trace_hash(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
+    let mut acted = FaultFamily::ALL.map(|family| (family, 0));
     for number in 0..40_u64 {
         let seed = context.seed().fork(&number.to_string()).get();
         let world = run(seed);
@@ -37,7 +38,12 @@ fn trace_hash(context: &LaneContext, transcript: &mut Transcript) -> Result<(), 
                 .field("now", world.now().as_nanos())
                 .field("hash", format_args!("{:016x}", world.trace_hash())),
         );
+        let faults = world.faults();
+        for (family, times) in &mut acted {
+            *times += faults.count(*family);
+        }
     }
+    tell_faults(transcript, acted);
     Ok(())
 }
 

@@ -14,16 +14,17 @@ use samestep_sim::{
 use samestep_wal::{AsyncWal, Index, LogId, OpenError, Options, Prepared, StateRecord, TailModel};
 
 use super::{Numbers, add_node};
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario, tell_faults};
 
 /// Crashes, torn sectors, lost names and lengths, and syncs that fail and lose their pages.
-pub(crate) const WAL_UNDER_FAULTS: Scenario = Scenario {
+pub(crate) const WAL_UNDER_FAULTS: Random = Random(Scenario {
     name: "sim/wal-under-faults",
     about: "a log on a simulated disk through crashes, torn writes and failed syncs, 200 seeds: all acknowledged is there",
     run: wal_under_faults,
-};
+});
 
 fn wal_under_faults(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
+    let mut acted = FaultFamily::ALL.map(|family| (family, 0));
     for number in 0..SEEDS {
         let seed = context.seed().fork(&number.to_string()).get();
         let run = run(seed).map_err(LaneError::failed)?;
@@ -37,7 +38,11 @@ fn wal_under_faults(context: &LaneContext, transcript: &mut Transcript) -> Resul
                 .field("failed-syncs", run.failed_syncs)
                 .field("hash", format_args!("{:016x}", run.hash)),
         );
+        for ((_, times), more) in acted.iter_mut().zip(run.acted) {
+            *times += more;
+        }
     }
+    tell_faults(transcript, acted);
     Ok(())
 }
 
@@ -57,6 +62,8 @@ struct Run {
     torn: u64,
     failed_syncs: u64,
     hash: u64,
+    /// How often faults of each family acted, in the order of [`FaultFamily::ALL`].
+    acted: Vec<u64>,
 }
 
 /// What a log holds: its entries, where it goes on, and the state in one slot.
@@ -152,6 +159,7 @@ fn run(seed: u64) -> Result<Run, String> {
         torn: faults.count(FaultFamily::TornWrite) + faults.count(FaultFamily::LostName),
         failed_syncs: faults.count(FaultFamily::SyncFailure),
         hash: world.trace_hash(),
+        acted: FaultFamily::ALL.iter().map(|family| faults.count(*family)).collect(),
         ..std::mem::take(&mut model.run)
     })
 }

@@ -14,15 +14,15 @@ use samestep_sim::{
     Chaos, Check, CheckReport, FaultFamily, SimContext, SimStorageProvider, SimUdpSocket, Test,
 };
 
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario, tell_faults};
 
 /// Attiya, Bar-Noy and Dolev's register ("Sharing memory robustly in message-passing systems", 1995), for several
 /// writers: a majority is asked for the newest tag and then told the new one, by readers too.
-pub(crate) const REGISTER: Scenario = Scenario {
+pub(crate) const REGISTER: Random = Random(Scenario {
     name: "sim/register-on-three",
     about: "a register on three nodes under crashes, partitions, losses and pauses, 40 seeds: each history is linearizable",
     run: register_on_three,
-};
+});
 
 fn register_on_three(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     let report = check(40, context.seed().get(), Durability::Synced);
@@ -32,14 +32,13 @@ fn register_on_three(context: &LaneContext, transcript: &mut Transcript) -> Resu
     for hash in report.hashes() {
         transcript.event(&Event::new("run").field("hash", format_args!("{hash:016x}")));
     }
-    for family in FaultFamily::ALL {
-        transcript.event(&Event::new("acted").field("family", family).field("times", report.acted(family)));
-    }
+    tell_faults(transcript, FaultFamily::ALL.map(|family| (family, report.acted(family))));
     Ok(())
 }
 
 fn check(seeds: usize, master_seed: u64, durability: Durability) -> CheckReport {
-    let check = Check::new().seeds(seeds).master_seed(master_seed).jobs(1).stop_at_first_failure();
+    // On which thread a seed runs must not be seen.
+    let check = Check::new().seeds(seeds).master_seed(master_seed).jobs(JOBS).stop_at_first_failure();
     check
         .shrink_runs_max(0)
         .without_regressions()
@@ -63,6 +62,7 @@ fn define(test: &mut Test, durability: Durability) {
     test.chaos(Chaos::swarm().for_secs(40));
 }
 
+const JOBS: usize = 4;
 const REPLICAS: usize = 3;
 const MAJORITY: usize = 2;
 const PORT: u16 = 7;

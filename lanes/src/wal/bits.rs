@@ -5,7 +5,7 @@ use samestep_wal::{FileName, Wal};
 
 use super::history::{Contents, HISTORY, chain, options, perform};
 use super::image::Image;
-use crate::scenario::{Random, Scenario};
+use crate::scenario::{Random, Scenario, tell_faults};
 
 /// Every bit of every file.
 pub(crate) const BIT_FLIPS: Random = Random(Scenario {
@@ -22,6 +22,7 @@ fn bit_flips(context: &LaneContext, transcript: &mut Transcript) -> Result<(), L
     }
     wal.close()?;
     let whole = open(&image)?;
+    let mut flips = 0;
     for file in image.names() {
         // Runs of bytes with one outcome make one line.
         let mut run: Option<(usize, usize, String)> = None;
@@ -31,6 +32,7 @@ fn bit_flips(context: &LaneContext, transcript: &mut Transcript) -> Result<(), L
             let mut outcomes: Vec<String> = Vec::new();
             for bit in bits {
                 let outcome = outcome_of(&image, file, offset, 1 << bit, &whole)?;
+                flips += 1;
                 if !outcomes.contains(&outcome) {
                     outcomes.push(outcome);
                 }
@@ -45,6 +47,7 @@ fn bit_flips(context: &LaneContext, transcript: &mut Transcript) -> Result<(), L
         }
         tell(transcript, file, run);
     }
+    tell_faults(transcript, [("bit-rot", flips)]);
     Ok(())
 }
 

@@ -42,7 +42,8 @@ fn fsync_errors(_: &LaneContext, transcript: &mut Transcript) -> Result<(), Lane
     for at in 0.. {
         let image = Image::default();
         let disk = Faulty::new(image.handle(), Counted::Syncs, at, Fault::Fails(ErrorKind::Other));
-        if run_into_fault(disk, at, transcript, || Wal::open_on(image.handle(), options()).map_err(chain))? {
+        let reopen = || Wal::open_on(image.handle(), options()).map_err(chain);
+        if run_into_fault("sync-failure", disk, at, transcript, reopen)? {
             break;
         }
     }
@@ -55,7 +56,8 @@ fn fsync_error_file(context: &LaneContext, transcript: &mut Transcript) -> Resul
         // There are more barriers than this in the history, so that the fault strikes.
         let at = context.seed().fork(&number.to_string()).get() % 40;
         let disk = Faulty::new(StdDisk::new(&dir), Counted::Syncs, at, Fault::Fails(ErrorKind::Other));
-        if run_into_fault(disk, at, transcript, || Wal::open(&dir, options()).map_err(chain))? {
+        let reopen = || Wal::open(&dir, options()).map_err(chain);
+        if run_into_fault("sync-failure", disk, at, transcript, reopen)? {
             return Err(LaneError::failed(format!("there is no barrier number {at}")));
         }
     }
@@ -75,7 +77,7 @@ fn process_death(context: &LaneContext, transcript: &mut Transcript) -> Result<(
             drop(Wal::open_on(dying, options()));
             Wal::open(&dir, options()).map_err(chain)
         };
-        if run_into_fault(disk, at, transcript, recover)? {
+        if run_into_fault("process-death", disk, at, transcript, recover)? {
             return Err(LaneError::failed(format!("there is no I/O step number {at}")));
         }
     }
@@ -85,6 +87,7 @@ fn process_death(context: &LaneContext, transcript: &mut Transcript) -> Result<(
 /// Runs the history on `disk` until its fault strikes, opens what is left by `reopen`, and checks it. `true` if the
 /// history came to its end without the fault.
 fn run_into_fault<D: Disk + Send + 'static, E: Disk>(
+    family: &str,
     disk: Faulty<D>,
     at: u64,
     transcript: &mut Transcript,
@@ -92,7 +95,7 @@ fn run_into_fault<D: Disk + Send + 'static, E: Disk>(
 ) -> Result<bool, LaneError> {
     let has_struck = disk.watch();
     let (mut before, mut after) = (Contents::default(), Contents::default());
-    let mut event = Event::new("fault").field("at", at);
+    let mut event = Event::new("fault").field("family", family).field("at", at);
     match Wal::open_on(disk, options()) {
         Err(error) => event = event.field("step", "open").field("error", chain(error)),
         Ok((wal, _)) => {

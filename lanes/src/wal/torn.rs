@@ -137,7 +137,8 @@ fn torn_tail_file(context: &LaneContext, transcript: &mut Transcript) -> Result<
         drop(file);
 
         let (mut wal, report) = Wal::open(&dir, options())?;
-        let event = Event::new("cut").field("at", cut).field("dropped", report.dropped_bytes);
+        let event = Event::new("fault").field("family", "torn-write").field("at", cut);
+        let event = event.field("dropped", report.dropped_bytes);
         transcript.event(&event.field("tail", format_args!("{:?}", report.tail)));
         if wal.next_index().get() <= SYNCED {
             return Err(LaneError::failed(format!("synced entries are lost by a cut at {cut}")));

@@ -172,7 +172,27 @@ const TARGETS: &[&str] = &[
 ];
 
 /// Lanes with threads of their own: what `--race=short` runs, and what a whole run begins with.
-const THREADED: &[&str] = &["wal/writers-64", "wal/faces", "wal/process-death", "lmdb/ipc"];
+const THREADED: &[&str] =
+    &["wal/writers-64", "wal/faces", "wal/process-death", "lmdb/ipc", "sim/register-on-three"];
 const THREADED_ITERATIONS: &str = "6";
 /// A sanitizer slows a lane down tenfold, and what it finds it finds in one run.
 const ITERATIONS: &str = "2";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::THREADED;
+    use crate::workspace::root;
+
+    /// A lane that was renamed would be asked for in vain, and only on nightly would anybody notice.
+    #[test]
+    fn the_lanes_with_threads_are_lanes() {
+        let lock = fs::read_to_string(root().join("determinism.lock")).unwrap();
+        let names: Vec<&str> =
+            lock.lines().filter_map(|line| line.split_once(' ')).map(|(name, _)| name).collect();
+        for lane in THREADED {
+            assert!(names.contains(lane), "{lane}");
+        }
+    }
+}

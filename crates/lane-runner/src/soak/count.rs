@@ -29,7 +29,11 @@ impl Count {
             if fields.next() == Some("fault") {
                 // What has no family is at least the lane's.
                 let family = fields.next().and_then(|field| field.strip_prefix("family=")).unwrap_or(lane);
-                *self.faults.entry(family.to_owned()).or_default() += 1;
+                let times = fields.next().and_then(|field| field.strip_prefix("times="));
+                let times = times.and_then(|times| times.parse().ok()).unwrap_or(1);
+                if times > 0 {
+                    *self.faults.entry(family.to_owned()).or_default() += times;
+                }
             }
         }
     }
@@ -76,13 +80,15 @@ mod tests {
         let skipped = Verdict::Skipped { reason: String::new() };
         count.handle_seed("a/b", &skipped, "");
         assert!(!count.has_held(), "nothing was run");
-        let text =
-            "fault|family=torn-write|at=3\nfaulty|family=no\nfault|at=3\nfault\nfault|family=torn-write\n";
+        let text = "fault|family=torn-write|at=3\nfaulty|family=no\nfault|at=3\nfault\n\
+                    fault|family=torn-write|times=40\nfault|family=pause|times=0\nfault|family=torn-write|times=x\n";
         count.handle_seed("a/b", &Verdict::Caught { transcript_count: 2 }, text);
         assert!(count.has_held());
         count.handle_seed("a/b", &Verdict::Failed(Finding::Empty), "");
         assert!(!count.has_held());
-        expect!["soak: 3 seeds, 1.5 a second, 1 failures, 1 skipped; faults: a/b 2, torn-write 2; 9 s to go"]
-            .assert_eq(&count.render(Duration::from_secs(2), Some(Duration::from_secs(9))));
+        expect![
+            "soak: 3 seeds, 1.5 a second, 1 failures, 1 skipped; faults: a/b 2, torn-write 42; 9 s to go"
+        ]
+        .assert_eq(&count.render(Duration::from_secs(2), Some(Duration::from_secs(9))));
     }
 }

@@ -63,7 +63,8 @@ pub(crate) async fn serve<P: Providers>(
     settings: Settings,
 ) -> Result<()> {
     let voters: Vec<u64> = (1..=nodes.len() as u64).collect();
-    let tail = TailModel::Sector;
+    // Disks there are that tear what they call a sector.
+    let tail = TailModel::Evidence;
     let Settings { snapshot_entries, resend_ticks, durability, watch } = settings;
     let notifier = NotifierOptions {
         resend_ticks_min: resend_ticks,

@@ -9,7 +9,7 @@ use super::cluster::{Cluster, Setup};
 use super::drive::{Drive, Plan};
 use crate::emission::expect;
 use crate::emission::sevendb::{expect_golden, tell_line};
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario, tell_faults};
 
 /// SevenDB's three nodes and ten events.
 pub(crate) const V1_MULTI_REPLICA_3: Scenario = Scenario {
@@ -19,11 +19,11 @@ pub(crate) const V1_MULTI_REPLICA_3: Scenario = Scenario {
 };
 
 /// Three and five nodes, the leader killed before it applies each entry in turn.
-pub(crate) const LEADER_KILLED: Scenario = Scenario {
+pub(crate) const LEADER_KILLED: Random = Random(Scenario {
     name: "emission/raft-leader-killed",
     about: "the leader of 3 and of 5 killed at every position of the log: nothing lost, nothing doubled, all agree",
     run: leader_killed,
-};
+});
 
 fn multi_replica_3(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     let seed = context.seed().fork("multi-replica");
@@ -40,6 +40,7 @@ fn multi_replica_3(context: &LaneContext, transcript: &mut Transcript) -> Result
 }
 
 fn leader_killed(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
+    let mut kills = 0;
     for (nodes, events) in [(3, 6), (5, 3)] {
         let mut index = 1;
         loop {
@@ -63,8 +64,10 @@ fn leader_killed(context: &LaneContext, transcript: &mut Transcript) -> Result<(
                 expect("every position up to the end", &(index > 2 * events), &true)?;
                 break;
             }
+            kills += 1;
             index += 1;
         }
     }
+    tell_faults(transcript, [("leader-killed", kills)]);
     Ok(())
 }

@@ -8,14 +8,14 @@ use super::SETUP;
 use super::cluster::Cluster;
 use super::drive::{Drive, Fault, Plan, Window};
 use crate::emission::dice::Dice;
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario, tell_faults};
 
 /// Each of the eighteen cells, three times.
-pub(crate) const CRASH_MATRIX: Scenario = Scenario {
+pub(crate) const CRASH_MATRIX: Random = Random(Scenario {
     name: "emission/raft-crash-matrix",
     about: "six crash windows x restart, failover, partition: each hit, duplicates counted, nothing lost or doubled",
     run: crash_matrix,
-};
+});
 
 fn crash_matrix(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     let mut cells = BTreeMap::new();
@@ -25,6 +25,11 @@ fn crash_matrix(context: &LaneContext, transcript: &mut Transcript) -> Result<()
     for (cell, told) in &cells {
         transcript.event(&told.event(*cell));
     }
+    let hits =
+        |family| cells.iter().filter(|((_, fault), _)| *fault == family).map(|(_, told)| told.hits).sum();
+    let families =
+        [("restart", Fault::Restart), ("failover", Fault::Failover), ("partition", Fault::Partition)];
+    tell_faults(transcript, families.map(|(name, family)| (name, hits(family))));
     Ok(())
 }
 

@@ -6,14 +6,14 @@ use samestep_replay_traits::{Event, LaneContext, LaneError, Transcript};
 use samestep_sim::{Check, FaultFamily};
 
 use super::service::simulation::{Mistake, Runs, define};
-use crate::scenario::Scenario;
+use crate::scenario::{Random, Scenario, tell_faults};
 
 /// Three nodes that crash, stand still and are parted, and a client that loses its connections.
-pub(crate) const SIMULATED: Scenario = Scenario {
+pub(crate) const SIMULATED: Random = Random(Scenario {
     name: "emission/raft-simulated",
     about: "three nodes and a client in 16 simulated worlds, under crashes, partitions, pauses and lost connections: one log, every event once",
     run: simulated,
-};
+});
 
 fn simulated(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     let runs = Runs::default();
@@ -35,9 +35,7 @@ fn simulated(context: &LaneContext, transcript: &mut Transcript) -> Result<(), L
     for hash in report.hashes() {
         transcript.event(&Event::new("world").field("hash", format_args!("{hash:016x}")));
     }
-    for family in FaultFamily::ALL {
-        transcript.event(&Event::new("acted").field("family", family).field("times", report.acted(family)));
-    }
+    tell_faults(transcript, FaultFamily::ALL.map(|family| (family, report.acted(family))));
     Ok(())
 }
 
