@@ -18,6 +18,7 @@ mod fault;
 #[cfg(all(feature = "intercept", target_os = "linux"))]
 mod intercept;
 mod kernel;
+mod marks;
 mod net;
 pub mod network;
 pub mod oracle;

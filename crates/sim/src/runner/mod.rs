@@ -11,6 +11,7 @@ mod context;
 mod environment;
 mod explain;
 mod failure;
+mod fresh;
 mod inject;
 mod metrics;
 mod one;
