@@ -208,14 +208,14 @@ mod tests {
     use crate::fault::{FaultFamily, FaultLog};
     use crate::kernel::{Kernel, NodeId};
     use crate::time::SimTime;
-    use crate::trace::Trace;
+    use crate::trace::{Keep, Trace};
 
     const SECOND: i128 = 1_000_000_000;
     const A: NodeId = NodeId(0);
     const B: NodeId = NodeId(1);
 
     fn clocks(seed: u64, configuration: &ClockConfiguration) -> (Kernel<()>, Clocks) {
-        let mut kernel = Kernel::new(Choices::drawn(seed), Trace::hashing(), FaultLog::keeping());
+        let mut kernel = Kernel::new(Choices::drawn(seed), Trace::new(&Keep::Hash), FaultLog::keeping());
         let mut clocks = Clocks::new(configuration.clone());
         clocks.node_added(&mut kernel, A);
         clocks.node_added(&mut kernel, B);

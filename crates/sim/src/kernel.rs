@@ -4,6 +4,8 @@ use std::fmt;
 use std::mem;
 use std::task::Waker;
 
+use serde::{Deserialize, Serialize};
+
 use crate::choice::Choices;
 use crate::fault::{FaultFamily, FaultLog};
 use crate::queue::{EventId, Queue};
@@ -12,7 +14,7 @@ use crate::trace::{At, DiskOperation, TaskId, Trace, Traced};
 use crate::world::waker::TaskRef;
 
 /// A node, numbered from 0 in the order in which nodes were added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(pub(crate) u32);
 
 impl fmt::Display for NodeId {

@@ -18,38 +18,29 @@ mod fault;
 #[cfg(all(feature = "intercept", target_os = "linux"))]
 mod intercept;
 mod kernel;
+mod marks;
 mod net;
+pub mod network;
 pub mod oracle;
-mod providers;
+pub mod providers;
 mod queue;
 pub mod report;
-mod runner;
+pub mod runner;
+pub mod sim;
+pub mod storage;
 mod time;
 mod trace;
 mod wire;
 mod world;
 
-pub use ambient::{
-    current_sim_seed, get_current_sim_seed, reset_sim_rng, set_sim_seed, sim_random, sim_random_range,
-    sim_random_range_or_default,
-};
 pub use chaos::{
-    AssertionStats, BuggifySite, CheckFailure, ContractViolation, Invariant, InvariantCheck, InvariantView,
-    StateRegistry, buggify_init, buggify_reset, buggify_sites, get_assertion_results, invariant_fn,
-    reset_assertion_results, validate_assertion_contracts,
-};
-pub use choice::{Chance, ChoiceFamily, ChoiceKey, Tape};
-pub use clock::ClockConfiguration;
-pub use determinism::Divergence;
-pub use disk::{
-    CrashConfiguration, DamageExtent, DiskFault, DiskFaultRates, FaultBudget, StorageConfiguration,
+    AssertionStats, BuggifySite, CheckFailure, ContractViolation, FaultEvent, FaultFamily, FaultLog,
+    Invariant, InvariantCheck, InvariantView, StateRegistry, buggify_init, buggify_reset, buggify_sites,
+    get_assertion_results, invariant_fn, panic_on_assertion_violations, reset_assertion_results,
+    validate_assertion_contracts,
 };
 pub use error::{SimulationError, SimulationResult};
-pub use fault::{FaultEvent, FaultFamily, FaultLog};
-#[cfg(all(feature = "intercept", target_os = "linux"))]
-pub use intercept::{Intercepted, InterceptedCalls};
-pub use kernel::NodeId;
-pub use net::{
+pub use network::{
     ChaosConfiguration, ConnectFailureMode, LatencyDistribution, Message, NetworkConfiguration,
     NetworkFaults, NetworkLimits, Partition, PartitionId, PartitionStrategy, SimNetwork, Verdict,
     sample_duration,
@@ -59,19 +50,28 @@ pub use providers::{
     SimTaskProvider, SimTcpListener, SimTcpStream, SimTimeProvider, SimUdpSocket,
 };
 pub use runner::{
-    Attrition, AttritionScope, Chaos, Check, CheckReport, Count, Failure, FaultContext, FaultInjector, Holds,
-    IntoOutcome, IterationControl, LocalityConfig, LocalityInfo, Node, Peer, Process, ProcessFuture,
-    RebootKind, Replay, ReplayParseError, SimContext, SimulationBuilder, SimulationMetrics, SimulationReport,
-    TaskState, Test, WorkloadRunner, WorkloadTopology, check, panic_on_assertion_violations, replay,
-    timeline,
+    Attrition, AttritionScope, Chaos, Check, CheckReport, Count, Divergence, Failure, FaultContext,
+    FaultInjector, Holds, IntoOutcome, IterationControl, LocalityConfig, LocalityInfo, Node, Peer, Process,
+    ProcessFuture, RebootKind, Replay, ReplayParseError, SimContext, SimulationBuilder, SimulationMetrics,
+    SimulationReport, TaskState, Test, WorkloadRunner, WorkloadTopology, check, replay, timeline,
 };
-pub use time::SimTime;
-pub use trace::{DiskOperation, TaskId, TraceEvent, Traced};
+#[doc(no_inline)]
+pub use samestep_provider_traits::{
+    NetworkProvider, RandomProvider, TaskProvider, TcpListener as TcpListenerTrait, TimeProvider,
+};
+pub use sim::{
+    Chance, ChoiceFamily, ChoiceKey, ClockConfiguration, ConnectionStateChange, DiskOperation, Down, Event,
+    EventQueue, NetworkOperation, NodeId, SchedulePolicy, ScheduledEvent, SimJoinHandle, SimTime, SimWorld,
+    SleepFuture, Tape, TaskId, TaskPanic, TraceEvent, Traced, WeakSimWorld, WorldConfig, current_sim_seed,
+    get_current_sim_seed, reset_sim_rng, set_sim_seed, sim_random, sim_random_range,
+    sim_random_range_or_default,
+};
+#[cfg(all(feature = "intercept", target_os = "linux"))]
+pub use sim::{Intercepted, InterceptedCalls};
+pub use storage::{
+    CrashConfiguration, DamageExtent, DiskFault, DiskFaultRates, FaultBudget, StorageConfiguration,
+};
 pub use wire::{
     CodecError, Endpoint, JsonCodec, MESSAGE_BYTES_MAX, MessageCodec, NetworkAddress,
     NetworkAddressParseError, UID, WELL_KNOWN_RESERVED_COUNT, WellKnownToken, flags,
-};
-pub use world::{
-    ConnectionStateChange, Down, Event, EventQueue, NetworkOperation, SchedulePolicy, ScheduledEvent,
-    SimJoinHandle, SimWorld, SleepFuture, TaskPanic, WeakSimWorld, WorldConfig,
 };

@@ -4,12 +4,16 @@
 //! task, kind and contents of each event, and the number of decisions made by then.
 
 use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
 
 use crate::kernel::NodeId;
+use crate::marks::Marks;
 use crate::time::SimTime;
 
 /// A task, by the order in which the run's tasks were started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskId(pub(crate) u64);
 
 impl TaskId {
@@ -26,7 +30,7 @@ impl fmt::Display for TaskId {
 }
 
 /// One event of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TraceEvent {
     /// Its number in the run, from 0.
@@ -42,7 +46,7 @@ pub struct TraceEvent {
 }
 
 /// What an event was.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Traced {
     /// A node booted; `boot` counts its boots from 0.
@@ -154,7 +158,7 @@ pub enum Traced {
 }
 
 /// Operations on files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum DiskOperation {
     /// A file was opened, or created.
@@ -177,23 +181,46 @@ pub enum DiskOperation {
     Other,
 }
 
+/// What is kept of a run beside its hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Keep {
+    /// Nothing.
+    #[default]
+    Hash,
+    /// The hash at points on the way.
+    Marks,
+    /// That, and the events with these numbers.
+    Window(Range<u64>),
+    /// That, and all events and faults.
+    All,
+}
+
 /// Collects the events of a run.
 #[derive(Debug)]
 pub(crate) struct Trace {
     hash: u64,
     count: u64,
-    kept: Option<Vec<TraceEvent>>,
+    kept: Option<Box<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    marks: Marks,
+    window: Range<u64>,
+    events: Vec<TraceEvent>,
 }
 
 impl Trace {
-    /// Hashes only.
-    pub(crate) fn hashing() -> Self {
-        Self { hash: 0, count: 0, kept: None }
-    }
-
-    /// Hashes, and keeps each event.
-    pub(crate) fn keeping() -> Self {
-        Self { kept: Some(Vec::new()), ..Self::hashing() }
+    /// Hashes, and keeps what `keep` says.
+    pub(crate) fn new(keep: &Keep) -> Self {
+        let window = match keep {
+            Keep::Hash => return Self { hash: 0, count: 0, kept: None },
+            Keep::Marks => 0..0,
+            Keep::Window(window) => window.clone(),
+            Keep::All => 0..u64::MAX,
+        };
+        let kept = Kept { marks: Marks::new(), window, events: Vec::new() };
+        Self { hash: 0, count: 0, kept: Some(Box::new(kept)) }
     }
 
     /// Takes an event that is `words` for the hash; `what` is asked for only if events are kept.
@@ -208,15 +235,9 @@ impl Trace {
         let hash = fold(self.hash ^ at.time.as_nanos(), who ^ SECRETS[0]);
         self.hash = fold(hash ^ words[1], words[2] ^ words[3].rotate_left(32) ^ SECRETS[1]);
         self.count += 1;
-        if self.kept.is_some() {
-            self.keep(at, what());
+        if let Some(kept) = &mut self.kept {
+            kept.take(at, self.count, self.hash, what);
         }
-    }
-
-    #[cold]
-    fn keep(&mut self, At { time, node, task, .. }: At, what: Traced) {
-        let number = self.count - 1;
-        self.kept.get_or_insert_default().push(TraceEvent { number, time, node, task, what });
     }
 
     /// The rolling hash over all events so far.
@@ -231,7 +252,30 @@ impl Trace {
 
     /// The events; empty unless they were kept.
     pub(crate) fn events(&self) -> &[TraceEvent] {
-        self.kept.as_deref().unwrap_or_default()
+        self.kept.as_ref().map_or(&[], |kept| &kept.events)
+    }
+
+    /// The hash at points on the way, if it was kept.
+    pub(crate) fn marks(&self) -> Option<&Marks> {
+        self.kept.as_ref().map(|kept| &kept.marks)
+    }
+}
+
+impl Kept {
+    /// An event that makes it `count` of them, with the hash behind it.
+    #[cold]
+    fn take(
+        &mut self,
+        At { time, node, task, .. }: At,
+        count: u64,
+        hash: u64,
+        what: impl FnOnce() -> Traced,
+    ) {
+        self.marks.note(count, hash);
+        let number = count - 1;
+        if self.window.contains(&number) {
+            self.events.push(TraceEvent { number, time, node, task, what: what() });
+        }
     }
 }
 

@@ -24,6 +24,9 @@ pub use site::{Site, SiteKind, sites};
 pub use state::StateRegistry;
 pub use tally::AssertionStats;
 
+pub use crate::fault::{FaultEvent, FaultFamily, FaultLog};
+pub use crate::runner::panic_on_assertion_violations;
+
 pub(crate) use buggify::{Buggify, disable_buggify, listing as buggify_listing};
 pub(crate) use checks::Checks;
 pub(crate) use contracts::{all_sometimes_reached, violations as contract_violations};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::runner::RunReport;
+use crate::determinism::Witness;
 use crate::trace::TraceEvent;
 
 /// Two runs of one seed that differ: something in the test is not decided by the seed.
@@ -17,29 +17,31 @@ pub struct Divergence {
     pub first: Option<TraceEvent>,
     /// What the second run did then; none if it was over.
     pub second: Option<TraceEvent>,
-    /// Other differences: how the runs ended, if no event differs.
+    /// How both runs ended, and where the second was made.
     pub note: String,
 }
 
 impl Divergence {
-    /// Compares two reports that differ.
-    pub(super) fn between(left: &RunReport, right: &RunReport) -> Self {
+    /// Compares two runs that differ, of which the second was made at `place`.
+    pub(super) fn between(left: &Witness, right: &Witness, place: &str) -> Self {
         let same = left.trace.iter().zip(&right.trace).take_while(|(left, right)| left == right).count();
-        let ends = |report: &RunReport| {
-            let failure = report.failures.first().map_or("passed", |failure| failure.kind());
-            format!(
-                "{failure} at {} after {} events, hash {:016x}",
-                report.ended_at, report.events, report.hash
-            )
-        };
-        Self {
-            seed: left.seed,
-            common: left.trace[same.saturating_sub(COMMON_EVENTS)..same].to_vec(),
-            first: left.trace.get(same).cloned(),
-            second: right.trace.get(same).cloned(),
-            note: format!("the first run {}; the second {}", ends(left), ends(right)),
+        let (first, second) = (left.trace.get(same).cloned(), right.trace.get(same).cloned());
+        let mut note = format!("the first run {}; the second, {place}, {}", end_of(left), end_of(right));
+        if left.hash == right.hash && left.tables != right.tables {
+            note.push_str(
+                "; no event differs, but what checks counted, or the state that was shown in the end",
+            );
+        } else if first.is_none() && second.is_none() {
+            note.push_str("; where they part differs from run to run");
         }
+        let common = left.trace[same.saturating_sub(COMMON_EVENTS)..same].to_vec();
+        Self { seed: left.seed, common, first, second, note }
     }
+}
+
+fn end_of(run: &Witness) -> String {
+    let how = run.failures.first().map_or("passed", String::as_str);
+    format!("{how} at {} after {} events, hash {:016x}", run.ended_at, run.events, run.hash)
 }
 
 impl fmt::Display for Divergence {
@@ -53,10 +55,12 @@ impl fmt::Display for Divergence {
         for event in &self.common {
             writeln!(f, "  both    {}", Line(event))?;
         }
-        for (name, event) in [("first ", &self.first), ("second", &self.second)] {
-            match event {
-                Some(event) => writeln!(f, "  {name}  {}", Line(event))?,
-                None => writeln!(f, "  {name}  nothing more")?,
+        if self.first.is_some() || self.second.is_some() {
+            for (name, event) in [("first ", &self.first), ("second", &self.second)] {
+                match event {
+                    Some(event) => writeln!(f, "  {name}  {}", Line(event))?,
+                    None => writeln!(f, "  {name}  nothing more")?,
+                }
             }
         }
         write!(f, "{}", self.note)

@@ -16,6 +16,13 @@ use crate::time::SimTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListenerId(pub(super) SlotId);
 
+impl ListenerId {
+    /// Its number among those that are there.
+    pub(crate) const fn number(self) -> u64 {
+        self.0.slot as u64
+    }
+}
+
 /// A listening socket's state.
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -98,7 +105,7 @@ impl Network {
         listener: ListenerId,
         waker: Waker,
     ) {
-        kernel.wait(Wait::Accept { listener: u64::from(listener.0.slot) });
+        kernel.wait(Wait::Accept { listener: listener.number() });
         match self.listeners.get_mut(listener.0) {
             Some(state) if !state.acceptors.iter().any(|other| other.will_wake(&waker)) => {
                 state.acceptors.push(waker);
@@ -157,6 +164,15 @@ impl Network {
         if let Some(state) = self.listeners.get_mut(listener.0) {
             kernel.to_wake.append(&mut state.acceptors);
         }
+    }
+
+    /// All connections that came can be accepted now.
+    pub(super) fn accept_at_once<E>(&mut self, kernel: &mut Kernel<E>, listener: ListenerId) {
+        if let Some(state) = self.listeners.get_mut(listener.0) {
+            state.backlog.iter_mut().for_each(|(_, acceptable)| *acceptable = kernel.now.min(*acceptable));
+            state.last_acceptable = state.last_acceptable.min(kernel.now);
+        }
+        self.acceptable(kernel, listener);
     }
 
     /// Who listens at `address` of `node`, by that address or any.

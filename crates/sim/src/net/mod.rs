@@ -23,6 +23,7 @@ mod listen;
 mod names;
 mod nodes;
 mod partition;
+mod put;
 mod record;
 mod rule;
 mod settings;

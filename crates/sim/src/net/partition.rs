@@ -192,6 +192,11 @@ impl Network {
         for id in ids {
             self.heal(kernel, id);
         }
+        for connection in self.connections.ids() {
+            for side in Side::BOTH {
+                self.unclog(kernel, EndId { connection, side });
+            }
+        }
         for link in 0..self.links.len() {
             let state = &mut self.links[link];
             state.clogged_until = kernel.now;
@@ -202,9 +207,15 @@ impl Network {
                 self.release_datagrams(kernel, id);
             }
         }
-        for connection in self.connections.ids() {
-            let state = self.connections.get_mut(connection).expect("just listed");
-            state.flows.iter_mut().for_each(|flow| flow.standstill_until = kernel.now);
+    }
+
+    /// Ends all partitions that close any of `links`.
+    pub(super) fn heal_links<E: From<NetDue>>(&mut self, kernel: &mut Kernel<E>, links: &[LinkId]) {
+        let closes_any = |closed: &Closed| closed.links.iter().any(|link| links.contains(link));
+        let ids: Vec<PartitionId> =
+            self.partitions.iter().filter(|(_, closed)| closes_any(closed)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.heal(kernel, id);
         }
     }
 

@@ -99,6 +99,13 @@ pub struct SimTcpListener {
     address: SocketAddr,
 }
 
+impl SimTcpListener {
+    /// Its number among the sockets that listen now, as dumps of waiting tasks have it.
+    pub fn number(&self) -> u64 {
+        self.id.number()
+    }
+}
+
 impl TcpListener for SimTcpListener {
     type Stream = SimTcpStream;
 
@@ -155,6 +162,11 @@ impl SimTcpStream {
     /// Cuts the connection at once, whatever was written: the peer sees a reset.
     pub fn abort(&self) {
         enter(self.end.world, |core| core.network.abort(&mut core.kernel, self.end.id));
+    }
+
+    /// The connection's number in the run, as messages and recorded events have it; none if it is no more.
+    pub fn connection(&self) -> Option<u64> {
+        try_enter(self.end.world, |core| core.network.connection_number(self.end.id)).flatten()
     }
 
     pub(crate) fn world(&self) -> WorldId {

@@ -18,16 +18,17 @@ use crate::disk::StorageConfiguration;
 use crate::net::{NetworkConfiguration, NetworkFaults};
 use crate::providers::SimProviders;
 use crate::runner::attrition::Attrition;
-use crate::runner::campaign::{self, CampaignPlan, CampaignReport, IterationControl};
+use crate::runner::campaign::{self, CampaignPlan, IterationControl};
 use crate::runner::chaos::Chaos;
 use crate::runner::check::{one_run, test_scenario};
 use crate::runner::context::{LocalityInfo, SimContext};
 use crate::runner::environment::{Environment, TestName};
 use crate::runner::explain::failure_text;
+use crate::runner::fresh::{Part, take_part};
 use crate::runner::inject::FaultInjector;
 use crate::runner::jobs_of_machine;
 use crate::runner::metrics::SimulationReport;
-use crate::runner::replay::Replay;
+use crate::runner::scenario::Scenario;
 use crate::runner::test::{Count, EndRule, Test};
 
 /// Who takes part in a simulation.
@@ -147,7 +148,7 @@ struct Settings {
     network_faults: NetworkFaults,
     storage: Option<StorageConfiguration>,
     attrition: Option<Attrition>,
-    has_random_network: bool,
+    has_random_config: bool,
     buggify: (f64, f64),
     chaos_duration: Option<Duration>,
     jobs: usize,
@@ -178,7 +179,7 @@ impl SimulationBuilder {
                 network_faults: NetworkFaults::default(),
                 storage: None,
                 attrition: None,
-                has_random_network: false,
+                has_random_config: false,
                 buggify: (0.25, 0.25),
                 chaos_duration: None,
                 jobs: jobs_of_machine(),
@@ -245,9 +246,10 @@ impl SimulationBuilder {
         self
     }
 
-    /// Draws the network's configuration for each run, in the seed's ranges.
+    /// Draws the network's configuration for each run, in the seed's ranges, and that of the disks, unless
+    /// [`storage`](Self::storage) tells it.
     pub fn use_random_config(mut self) -> Self {
-        self.settings.has_random_network = true;
+        self.settings.has_random_config = true;
         self
     }
 
@@ -374,39 +376,20 @@ impl SimulationBuilder {
     ///
     /// If a run fails.
     pub fn run_registered(self) -> SimulationReport {
-        let environment = self.environment();
         let define = |test: &mut Test| self.define(test);
-        let scenario = test_scenario(&define);
-        if environment.is_one_run() {
-            let replay = environment.replay.clone();
-            let replay = replay.unwrap_or_else(|| Replay::of_seed(environment.seed.unwrap_or(0)));
-            one_run(&scenario, &replay, &environment);
-        }
-        let test = TestName::current();
-        let report = self.campaign(&environment, &scenario);
-        publish_checks(&report.checks);
-        let name = test.test.clone().unwrap_or_else(|| "simulation".to_owned());
-        assert!(report.failed.is_empty(), "{}", failure_text(&name, &test, &scenario, &report));
-        SimulationReport::of(&report)
+        self.simulate(&test_scenario(&define), Loudness::Loud)
     }
 
     /// As [`Self::run_registered`], and only tells of runs that failed.
     pub fn run_registered_report(self) -> SimulationReport {
-        let environment = self.environment();
         let define = |test: &mut Test| self.define(test);
-        let report = self.campaign(&environment, &test_scenario(&define));
-        publish_checks(&report.checks);
-        SimulationReport::of(&report)
+        self.simulate(&test_scenario(&define), Loudness::Quiet)
     }
 
     /// Runs workloads that know nothing of simulations, as `TokioRunner` of tokio-providers runs them on real sockets:
     /// all are set up in order, then run, then checked in order; the run is over when all clients have ended.
     pub fn workloads(self) -> WorkloadRunner {
         WorkloadRunner { builder: self, servers: None, clients: None }
-    }
-
-    fn environment(&self) -> Environment {
-        if self.settings.reads_environment { Environment::read() } else { Environment::default() }
     }
 
     fn with_topology<F, R>(self, workload: F) -> Self
@@ -439,17 +422,20 @@ impl SimulationBuilder {
 
     fn define(&self, test: &mut Test) {
         let settings = &self.settings;
-        let mut network = settings.network.clone();
-        if settings.has_random_network {
+        let (mut network, mut storage) = (settings.network.clone(), settings.storage.clone());
+        if settings.has_random_config {
             network = NetworkConfiguration::random_by(&mut |bound| test.pick_setup(bound));
+            if storage.is_none() {
+                storage = Some(StorageConfiguration::random_by(&mut |bound| test.pick_setup(bound)));
+            }
         }
         let (activation, firing) = settings.buggify;
         let mut chaos = Chaos::none()
             .network(network, settings.network_faults.clone())
             .buggify(activation, firing)
             .for_duration(settings.chaos_duration.unwrap_or(RUN_LIMIT));
-        if let Some(storage) = &settings.storage {
-            chaos = chaos.storage(storage.clone());
+        if let Some(storage) = storage {
+            chaos = chaos.storage(storage);
         }
         if let Some(attrition) = &settings.attrition {
             chaos = chaos.attrition(attrition.clone());
@@ -479,15 +465,20 @@ impl SimulationBuilder {
         }
     }
 
-    fn campaign(
-        &self,
-        environment: &Environment,
-        scenario: &dyn crate::runner::scenario::Scenario,
-    ) -> CampaignReport {
+    fn simulate(&self, scenario: &dyn Scenario, loudness: Loudness) -> SimulationReport {
+        let test = TestName::current();
+        let Part::Own(process) = take_part(&test, scenario) else { return SimulationReport::default() };
         let settings = &self.settings;
+        let environment =
+            if settings.reads_environment { Environment::read() } else { Environment::default() };
+        let only = environment.one_run();
+        if let (Some(replay), Loudness::Loud) = (&only, loudness) {
+            one_run(scenario, replay, &environment, process.as_ref());
+        }
         let seeds = environment.seeds.map(|seeds| usize::try_from(seeds).unwrap_or(usize::MAX));
+        let name = test.test.clone().unwrap_or_else(|| "simulation".to_owned());
         let plan = CampaignPlan {
-            name: TestName::current().test.unwrap_or_else(|| "simulation".to_owned()),
+            name: name.clone(),
             seeds: settings.seeds.clone(),
             master_seed: settings.master_seed,
             control: seeds.map_or(settings.control, IterationControl::FixedCount),
@@ -496,9 +487,22 @@ impl SimulationBuilder {
             shrink_runs_max: settings.shrink_runs_max,
             stops_at_first_failure: false,
             check_every: environment.check_every.unwrap_or(0),
+            process,
+            only,
         };
-        campaign::run(&plan, scenario)
+        let report = campaign::run(&plan, scenario);
+        publish_checks(&report.checks);
+        let is_well = loudness == Loudness::Quiet || report.failed.is_empty();
+        assert!(is_well, "{}", failure_text(&name, &test, scenario, &report));
+        SimulationReport::of(&report)
     }
+}
+
+/// Whether a run that failed panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loudness {
+    Loud,
+    Quiet,
 }
 
 impl Default for SimulationBuilder {
@@ -554,21 +558,14 @@ impl WorkloadRunner {
     ///
     /// If a run fails.
     pub fn run(self) -> SimulationReport {
-        let environment = self.builder.environment();
         let define = |test: &mut Test| self.define(test);
-        let scenario = test_scenario(&define);
-        let test = TestName::current();
-        let report = self.builder.campaign(&environment, &scenario);
-        publish_checks(&report.checks);
-        assert!(report.failed.is_empty(), "{}", failure_text("workloads", &test, &scenario, &report));
-        SimulationReport::of(&report)
+        self.builder.simulate(&test_scenario(&define), Loudness::Loud)
     }
 
     /// As [`Self::run`], and only tells of runs that failed.
     pub fn run_report(self) -> SimulationReport {
-        let environment = self.builder.environment();
         let define = |test: &mut Test| self.define(test);
-        SimulationReport::of(&self.builder.campaign(&environment, &test_scenario(&define)))
+        self.builder.simulate(&test_scenario(&define), Loudness::Quiet)
     }
 
     fn define(&self, test: &mut Test) {

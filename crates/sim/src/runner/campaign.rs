@@ -9,11 +9,13 @@ use crate::chaos::{AssertionStats, Checks, ContractViolation, all_sometimes_reac
 use crate::draws::Stream;
 use crate::fault::FaultFamily;
 use crate::runner::clock::WallTimer;
+use crate::runner::fresh::Fresh;
 use crate::runner::progress::Progress;
 use crate::runner::replay::Replay;
 use crate::runner::scenario::{Outcome, Request, Scenario, run_twice};
 use crate::runner::shrink::{Shrunk, shrink_best};
 use crate::runner::{Failure, regressions, run_in_order};
+use crate::trace::Keep;
 
 /// How many runs a campaign makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,10 @@ pub(crate) struct CampaignPlan {
     pub(crate) stops_at_first_failure: bool,
     /// One in so many seeds is run twice; none if 0.
     pub(crate) check_every: u64,
+    /// Where the first seed is run as well, if that one is run twice.
+    pub(crate) process: Option<Fresh>,
+    /// This run alone.
+    pub(crate) only: Option<Replay>,
 }
 
 /// What came of a campaign.
@@ -85,6 +91,8 @@ pub(crate) struct FailedRun {
     pub(crate) shrunk: Option<Shrunk>,
     /// The line that repeats it: the least run if there is one, else the whole.
     pub(crate) replay: Replay,
+    /// Whether it is the first of its kind.
+    pub(crate) is_first: bool,
 }
 
 impl FailedRun {
@@ -104,7 +112,9 @@ pub(crate) fn run(plan: &CampaignPlan, scenario: &dyn Scenario) -> CampaignRepor
         reached: 0,
         timer: WallTimer::start(),
     };
-    if campaign.replay_regressions().is_continue() {
+    if let Some(replay) = &plan.only {
+        campaign.run_only(replay);
+    } else if campaign.replay_regressions().is_continue() {
         campaign.run_seeds();
     }
     campaign.report
@@ -118,15 +128,16 @@ pub(crate) fn run_again(
     replay: &Replay,
     until_event: Option<u64>,
     attempts: u32,
+    process: Option<&Fresh>,
 ) -> Outcome {
     let request = Request {
         tape: replay.tape.clone(),
         keeps_tape: replay.tape.is_none(),
-        keeps_trace: true,
+        keep: Keep::All,
         until_event,
         ..Request::of_seed(replay.seed)
     };
-    run_twice(scenario, &request, attempts)
+    run_twice(scenario, &request, attempts, process)
 }
 
 struct Campaign<'a> {
@@ -152,10 +163,17 @@ impl Campaign<'_> {
         for replay in replays {
             let request = Request { tape: replay.tape.clone(), ..Request::of_seed(replay.seed) };
             let timer = WallTimer::start();
-            let outcome = run_twice(self.scenario, &request, 1);
+            let outcome = run_twice(self.scenario, &request, 1, None);
             self.take(outcome, timer.elapsed(), Some(replay))?;
         }
         ControlFlow::Continue(())
+    }
+
+    fn run_only(&mut self, replay: &Replay) {
+        let request = Request { tape: replay.tape.clone(), ..Request::of_seed(replay.seed) };
+        let timer = WallTimer::start();
+        let outcome = run_twice(self.scenario, &request, 1, self.plan.process.as_ref());
+        let _is_over = self.take(outcome, timer.elapsed(), Some(replay.clone()));
     }
 
     fn run_seeds(&mut self) {
@@ -176,7 +194,12 @@ impl Campaign<'_> {
             let timer = WallTimer::start();
             let request = Request::of_seed(seed_of(number));
             let is_checked = plan.check_every > 0 && number.is_multiple_of(plan.check_every);
-            let outcome = if is_checked { run_twice(scenario, &request, 1) } else { scenario.run(&request) };
+            let outcome = if is_checked {
+                let process = plan.process.as_ref().filter(|_| number == 0);
+                run_twice(scenario, &request, 1, process)
+            } else {
+                scenario.run(&request)
+            };
             (outcome, timer.elapsed())
         };
         let mut progress = Progress::start(&plan.name);
@@ -203,7 +226,8 @@ impl Campaign<'_> {
 
     fn take(&mut self, outcome: Outcome, wall: Duration, replay: Option<Replay>) -> ControlFlow<()> {
         let simulated = outcome.simulated_time();
-        let Outcome { report, checks, config, families_on, .. } = outcome;
+        let Outcome { report, checks, config, families_on, notes, .. } = outcome;
+        self.report.notes.extend(notes);
         self.report.checks.absorb(&checks);
         for family in families_on {
             *self.report.on.entry(family).or_default() += 1;
@@ -255,7 +279,7 @@ impl Campaign<'_> {
         {
             self.report.notes.push(format!("{}: {error}", path.display()));
         }
-        FailedRun { seed, failures, shrunk, replay }
+        FailedRun { seed, failures, shrunk, replay, is_first }
     }
 }
 

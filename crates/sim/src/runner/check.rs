@@ -10,6 +10,7 @@ use crate::runner::Failure;
 use crate::runner::campaign::{self, CampaignPlan, CampaignReport, IterationControl, run_again};
 use crate::runner::environment::{Environment, TestName};
 use crate::runner::explain::{failure_text, notes};
+use crate::runner::fresh::{Fresh, Part, take_part};
 use crate::runner::jobs_of_machine;
 use crate::runner::phases::run_test;
 use crate::runner::replay::Replay;
@@ -46,7 +47,7 @@ pub fn check(define: impl Fn(&mut Test) + Send + Sync) {
 /// If the line names no run, or the run fails.
 pub fn replay(line: &str, define: impl Fn(&mut Test) + Send + Sync) {
     let replay: Replay = line.parse().unwrap_or_else(|error| panic!("{line:?}: {error}"));
-    one_run(&test_scenario(&define), &replay, &Environment::default());
+    one_run(&test_scenario(&define), &replay, &Environment::default(), None);
 }
 
 /// What happens in the run that `line` names, of the test that `define` defines, to be drawn.
@@ -56,7 +57,7 @@ pub fn replay(line: &str, define: impl Fn(&mut Test) + Send + Sync) {
 /// If the line names no run.
 pub fn timeline(line: &str, define: impl Fn(&mut Test) + Send + Sync) -> Timeline {
     let replay: Replay = line.parse().unwrap_or_else(|error| panic!("{line:?}: {error}"));
-    Timeline::of_outcome(line, &run_again(&test_scenario(&define), &replay, None, 0))
+    Timeline::of_outcome(line, &run_again(&test_scenario(&define), &replay, None, 0, None))
 }
 
 /// The settings of a [`check`].
@@ -70,6 +71,7 @@ pub struct Check {
     stops_at_first_failure: bool,
     compare_every: u64,
     reads_environment: bool,
+    uses_process: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -92,6 +94,7 @@ impl Check {
             stops_at_first_failure: false,
             compare_every: 16,
             reads_environment: true,
+            uses_process: true,
         }
     }
 
@@ -135,7 +138,8 @@ impl Check {
         Self { stops_at_first_failure: true, ..self }
     }
 
-    /// Runs one in so many seeds twice, on another thread and heap, and compares; none if 0.
+    /// Runs one in so many seeds twice, on another thread and heap, and compares; none if 0. The first of them is run in
+    /// a process of its own as well, see [`Self::without_process`].
     pub fn check_every(self, seeds: u64) -> Self {
         Self { compare_every: seeds, ..self }
     }
@@ -145,22 +149,28 @@ impl Check {
         Self { reads_environment: false, ..self }
     }
 
+    /// Makes no run in a process of its own. Otherwise, where a test harness runs this test by name, the first seed that
+    /// is run twice is run there as well: the harness is started anew with this test alone, which comes to this check and
+    /// no farther, and passes over those that it makes before. To be used by a test that cannot be run twice at a time.
+    pub fn without_process(self) -> Self {
+        Self { uses_process: false, ..self }
+    }
+
     /// Runs the test that `define` defines.
     ///
     /// # Panics
     ///
-    /// If a run fails.
+    /// If a run fails, or a variable of the environment cannot be used.
     pub fn run(&self, define: impl Fn(&mut Test) + Send + Sync) {
+        let (test, scenario) = (TestName::current(), test_scenario(&define));
+        let Part::Own(process) = take_part(&test, &scenario) else { return };
         let environment = self.environment();
-        let scenario = test_scenario(&define);
-        if environment.is_one_run() {
-            let replay = environment.replay.clone();
-            let replay = replay.unwrap_or_else(|| Replay::of_seed(environment.seed.unwrap_or(0)));
-            one_run(&scenario, &replay, &environment);
+        let process = process.filter(|_| self.uses_process);
+        if let Some(replay) = environment.one_run() {
+            one_run(&scenario, &replay, &environment, process.as_ref());
             return;
         }
-        let test = TestName::current();
-        let report = self.campaign(&environment, &test, &scenario);
+        let report = self.campaign(&environment, &test, &scenario, process);
         publish_checks(&report.checks);
         let name = test.test.clone().unwrap_or_else(|| "check".to_owned());
         assert!(report.failed.is_empty(), "{}", failure_text(&name, &test, &scenario, &report));
@@ -171,10 +181,17 @@ impl Check {
     }
 
     /// Runs the test that `define` defines, and tells what came of it.
+    ///
+    /// # Panics
+    ///
+    /// If a variable of the environment cannot be used.
     pub fn report(&self, define: impl Fn(&mut Test) + Send + Sync) -> CheckReport {
-        let environment = self.environment();
         let (test, scenario) = (TestName::current(), test_scenario(&define));
-        let report = self.campaign(&environment, &test, &scenario);
+        let Part::Own(process) = take_part(&test, &scenario) else {
+            return CheckReport { report: CampaignReport::default(), says: String::new() };
+        };
+        let process = process.filter(|_| self.uses_process);
+        let report = self.campaign(&self.environment(), &test, &scenario, process);
         publish_checks(&report.checks);
         let says = failure_text("check", &test, &scenario, &report);
         CheckReport { report, says }
@@ -189,6 +206,7 @@ impl Check {
         environment: &Environment,
         test: &TestName,
         scenario: &dyn Scenario,
+        process: Option<Fresh>,
     ) -> CampaignReport {
         let seeds = environment.seeds.map(|seeds| usize::try_from(seeds).unwrap_or(usize::MAX));
         let plan = CampaignPlan {
@@ -205,6 +223,8 @@ impl Check {
             shrink_runs_max: self.shrink_runs_max,
             stops_at_first_failure: self.stops_at_first_failure,
             check_every: environment.check_every.unwrap_or(self.compare_every),
+            process,
+            only: environment.one_run(),
         };
         campaign::run(&plan, scenario)
     }
@@ -283,8 +303,13 @@ pub(crate) fn test_scenario<'a>(define: &'a (dyn Fn(&mut Test) + Sync + 'a)) -> 
 }
 
 /// Runs one run with all that can be told of it.
-pub(crate) fn one_run(scenario: &dyn Scenario, replay: &Replay, environment: &Environment) {
-    let outcome = run_again(scenario, replay, environment.until_event, ATTEMPTS);
+pub(crate) fn one_run(
+    scenario: &dyn Scenario,
+    replay: &Replay,
+    environment: &Environment,
+    process: Option<&Fresh>,
+) {
+    let outcome = run_again(scenario, replay, environment.until_event, ATTEMPTS, process);
     let is_other = replay.config.is_some_and(|config| config != outcome.config);
     if is_other {
         eprintln!("this line is of another configuration of the test: it may name another run now");
@@ -292,6 +317,9 @@ pub(crate) fn one_run(scenario: &dyn Scenario, replay: &Replay, environment: &En
     let report = &outcome.report;
     let (seed, ended_at, events, hash) = (report.seed, report.ended_at, report.events, report.hash);
     eprintln!("seed {seed}: ended at {ended_at} after {events} events, hash {hash:016x}");
+    for note in &outcome.notes {
+        eprintln!("{note}");
+    }
     if let Some(path) = &environment.timeline {
         let timeline = Timeline::of_outcome(&format!("seed {seed}"), &outcome);
         write_timeline(path, &timeline);

@@ -17,10 +17,10 @@ pub(crate) fn failure_text(
 ) -> String {
     let (failed, runs) = (report.failed.len(), report.seeds.len());
     let mut said = format!("{name}: {failed} of {runs} runs failed\n");
-    for run in report.failed.iter().filter(|run| run.shrunk.is_some()).take(SHOWN_MAX) {
+    for run in report.failed.iter().filter(|run| run.is_first).take(SHOWN_MAX) {
         let _ = write!(said, "\n{}", run_text(test, scenario, run));
     }
-    let others: Vec<&FailedRun> = report.failed.iter().filter(|run| run.shrunk.is_none()).collect();
+    let others: Vec<&FailedRun> = report.failed.iter().filter(|run| !run.is_first).collect();
     for run in others.iter().take(SHOWN_MAX) {
         let first = run.failures.first().map(ToString::to_string).unwrap_or_default();
         let line = first.lines().next().unwrap_or_default();
@@ -52,7 +52,7 @@ pub(crate) fn notes(report: &CampaignReport) -> String {
 
 fn run_text(test: &TestName, scenario: &dyn Scenario, run: &FailedRun) -> String {
     let mut said = String::new();
-    let again = run_again(scenario, &run.replay, None, ATTEMPTS);
+    let again = run_again(scenario, &run.replay, None, ATTEMPTS, None);
     let least = run.shrunk.as_ref().map_or(&run.failures, |shrunk| &shrunk.failures);
     let failures = if again.report.failures.is_empty() { least } else { &again.report.failures };
     let _ = write!(said, "seed {}", run.seed);

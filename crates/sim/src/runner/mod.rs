@@ -1,4 +1,4 @@
-//! Runs worlds to an outcome.
+//! Runs worlds to an outcome: tests over many seeds, the seed's builder, and what they report.
 
 mod attrition;
 mod builder;
@@ -11,6 +11,7 @@ mod context;
 mod environment;
 mod explain;
 mod failure;
+mod fresh;
 mod inject;
 mod metrics;
 mod one;
@@ -36,6 +37,8 @@ pub use context::{LocalityInfo, Peer, SimContext};
 pub use inject::{FaultContext, FaultInjector};
 pub use metrics::{SimulationMetrics, SimulationReport, panic_on_assertion_violations};
 pub use replay::{Replay, ReplayParseError};
+
+pub use crate::determinism::Divergence;
 pub(crate) use scenario::Outcome;
 pub use test::{Count, Holds, Node, Test};
 

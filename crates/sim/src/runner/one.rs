@@ -7,6 +7,7 @@ use samestep_provider_traits::{JoinError, JoinHandle};
 
 use crate::choice::Tape;
 use crate::fault::FaultLog;
+use crate::marks::Marks;
 use crate::runner::Failure;
 use crate::runner::panics::{quiet, take_location};
 use crate::time::SimTime;
@@ -42,6 +43,8 @@ pub(crate) struct RunReport {
     pub(crate) faults: FaultLog,
     /// Empty unless it was kept.
     pub(crate) trace: Vec<TraceEvent>,
+    /// None unless they were kept.
+    pub(crate) marks: Option<Marks>,
 }
 
 /// The task whose end is the run's.
@@ -145,6 +148,7 @@ fn report(plan: &RunPlan, world: &SimWorld) -> RunReport {
         tape: core.kernel.choices.tape(),
         faults: core.kernel.faults.clone(),
         trace: core.kernel.trace.events().to_vec(),
+        marks: core.kernel.trace.marks().cloned(),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::runner::panics::quiet;
 use crate::runner::scenario::{Outcome, Request};
 use crate::runner::test::{Auditor, EndCheck, EndRule, Injector, Test};
 use crate::runner::{Failure, RunPlan, RunReport, run_one};
+use crate::trace::Keep;
 use crate::world::registry::make_current;
 use crate::world::tasks::panic_message;
 use crate::world::timers::TimeChaos;
@@ -85,10 +86,8 @@ fn world_config(request: &Request, faults: &Faults, test: &Test) -> WorldConfig 
     } else if request.keeps_tape {
         config = config.keep_tape();
     }
-    if request.keeps_trace || test.invariants.iter().any(|invariant| invariant.wants_events()) {
-        config = config.keep_trace();
-    }
-    config
+    let wants_events = test.invariants.iter().any(|invariant| invariant.wants_events());
+    config.keep(if wants_events { Keep::All } else { request.keep.clone() })
 }
 
 pub(crate) fn finish(
@@ -99,8 +98,9 @@ pub(crate) fn finish(
     watch: Watch,
 ) -> Outcome {
     let checks = Rc::into_inner(checks).expect("the scope has ended").into_inner();
-    let Watch { nodes, dump, .. } = watch;
-    Outcome { report, checks, config, families_on, nodes, dump }
+    let Watch { nodes, dump, state, .. } = watch;
+    let states = state.get_all_states();
+    Outcome { report, checks, config, families_on, nodes, dump, states, notes: Vec::new() }
 }
 
 /// Looks at a world after each instant.

@@ -144,7 +144,7 @@ impl Search<'_> {
 
     fn run(&self, request: &Request) -> Outcome {
         if self.is_divergence {
-            run_twice(self.scenario, request, self.attempts)
+            run_twice(self.scenario, request, self.attempts, None)
         } else {
             self.scenario.run(request)
         }

@@ -8,7 +8,7 @@ use crate::draws::Stream;
 use crate::fault::FaultLog;
 use crate::kernel::Kernel;
 use crate::net::{Network, NetworkConfiguration, NetworkFaults, NetworkLimits};
-use crate::trace::Trace;
+use crate::trace::{Keep, Trace};
 use crate::world::Core;
 use crate::world::nodes::Nodes;
 use crate::world::schedule::{Schedule, SchedulePolicy};
@@ -23,7 +23,7 @@ pub struct WorldConfig {
     pub(crate) tape: TapeMode,
     /// Families whose decisions are all plain.
     pub(crate) plain: &'static [ChoiceFamily],
-    pub(crate) keeps_trace: bool,
+    pub(crate) keep: Keep,
     pub(crate) polls_per_instant_max: u64,
     pub(crate) time_chaos: TimeChaos,
     pub(crate) network: NetworkConfiguration,
@@ -53,7 +53,7 @@ impl WorldConfig {
             schedule: SchedulePolicy::default(),
             tape: TapeMode::Drawn,
             plain: &[],
-            keeps_trace: false,
+            keep: Keep::Hash,
             polls_per_instant_max: POLLS_PER_INSTANT_MAX,
             time_chaos: TimeChaos::none(),
             network: NetworkConfiguration::without_faults(),
@@ -71,7 +71,11 @@ impl WorldConfig {
 
     /// Keeps each event and fault, not only their hash and counts.
     pub fn keep_trace(self) -> Self {
-        Self { keeps_trace: true, ..self }
+        self.keep(Keep::All)
+    }
+
+    pub(crate) fn keep(self, keep: Keep) -> Self {
+        Self { keep, ..self }
     }
 
     /// Keeps the decisions that were not plain.
@@ -123,11 +127,9 @@ impl WorldConfig {
             TapeMode::Taped(tape) => Choices::taped(self.seed, tape),
         }
         .with_plain(self.plain);
-        let (trace, faults) = if self.keeps_trace {
-            (Trace::keeping(), FaultLog::keeping())
-        } else {
-            (Trace::hashing(), FaultLog::counting())
-        };
+        let keeps_all = self.keep == Keep::All;
+        let trace = Trace::new(&self.keep);
+        let faults = if keeps_all { FaultLog::keeping() } else { FaultLog::counting() };
         let random = Stream::from_seed(self.seed).fork("test");
         let schedule = Schedule::new(self.schedule, &mut choices);
         let mut kernel = Kernel::new(choices, trace, faults);
@@ -150,7 +152,7 @@ impl WorldConfig {
             polls: 0,
             polls_of_instant: 0,
             schedule,
-            polled: self.keeps_trace.then(Vec::new),
+            polled: keeps_all.then(Vec::new),
             random,
             ambient: Ambient::of_part(self.seed, random),
             last_event: None,

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// Something that happens at a point of time.
+/// Something that happens at a point of time. Put in by [`SimWorld::schedule_event`](crate::SimWorld::schedule_event),
+/// it does what is written here; the world's own events are recorded as [`Traced`](crate::Traced).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -13,16 +14,18 @@ pub enum Event {
         /// The task's number, see [`SimJoinHandle::id`](crate::SimJoinHandle::id).
         task_id: u64,
     },
-    /// Something happens on a connection.
+    /// Something happens on a connection; nothing, if it is no more.
     Network {
-        /// Which.
+        /// Which, see [`SimTcpStream::connection`](crate::SimTcpStream::connection).
         connection_id: u64,
         /// What.
         operation: NetworkOperation,
     },
-    /// A connection, or a socket that listens, changes its state.
+    /// A connection, or a socket that listens, changes its state; nothing, if it is no more.
     Connection {
-        /// Which.
+        /// Which: the number of a connection, see [`SimTcpStream::connection`](crate::SimTcpStream::connection). Of
+        /// [`BindComplete`](ConnectionStateChange::BindComplete), see
+        /// [`SimTcpListener::number`](crate::SimTcpListener::number).
         id: u64,
         /// How.
         state: ConnectionStateChange,
@@ -35,12 +38,13 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NetworkOperation {
-    /// Bytes come.
+    /// Bytes are sent to the end that was connected to, behind all that the end that connected has written, and as if
+    /// it had written them. Those for which the stream has no room are lost.
     DataDelivery {
         /// The bytes.
         data: Vec<u8>,
     },
-    /// Bytes that wait to be sent are sent.
+    /// What is on its way, either way, comes now, unless something stops it.
     ProcessSendBuffer,
 }
 
@@ -48,13 +52,13 @@ pub enum NetworkOperation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionStateChange {
-    /// A socket listens.
+    /// What came to a socket that listens can be accepted now.
     BindComplete,
-    /// A connection is there, at both ends.
+    /// An attempt to connect goes on now, also one that would hang for ever.
     ConnectionReady,
-    /// A connection that stood still goes on.
+    /// A connection that stands still, and all that its links hold up, goes on now.
     ClogClear,
-    /// A partition between two nodes is over.
+    /// Partitions that close a link of the connection are over.
     PartitionRestore,
 }
 

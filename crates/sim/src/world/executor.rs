@@ -484,7 +484,12 @@ impl Core {
         let wanted = match event {
             Event::Timer { task_id } => Some(TaskId(*task_id)),
             Event::Shutdown => None,
-            Event::Network { .. } | Event::Connection { .. } => return,
+            Event::Network { connection_id, operation } => {
+                return self.network.operate(&mut self.kernel, *connection_id, operation);
+            }
+            Event::Connection { id, state } => {
+                return self.network.change_state(&mut self.kernel, *id, *state);
+            }
         };
         for slot in self.tasks.all() {
             if wanted.is_none() || self.tasks.id(slot) == wanted {

@@ -7,6 +7,8 @@ mod disk_bytes;
 mod disk_families;
 mod disk_faults;
 mod disk_names;
+mod environment;
+mod names;
 mod network;
 mod nodes;
 mod readme;

@@ -35,6 +35,8 @@ fn two_faults(request: &Request) -> Outcome {
         families_on: Vec::new(),
         nodes: Vec::new(),
         dump: None,
+        states: std::collections::BTreeMap::new(),
+        notes: Vec::new(),
     }
 }
 
