@@ -14,6 +14,8 @@ mod lmdb;
 mod replay;
 mod scenario;
 mod sim;
+#[cfg_attr(not(target_os = "linux"), path = "uring/elsewhere.rs")]
+mod uring;
 mod wal;
 
 use samestep_replay_traits::Lane;
@@ -54,6 +56,8 @@ pub const LANES: &[&dyn Lane] = &[
     &sim::REGISTER,
     &sim::TRACE_HASH,
     &sim::WAL_UNDER_FAULTS,
+    &uring::ECHO,
+    &uring::WAL_FACE,
     &wal::BIT_FLIPS,
     &wal::CONFLICT_TRUNCATION,
     &wal::FACES,

@@ -1,10 +1,12 @@
 //! One history through every face of the log.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use samestep_memory_providers::MemoryWorld;
 use samestep_provider_traits::{Providers, StorageProvider};
 use samestep_replay_traits::{LaneContext, LaneError, Transcript};
+use samestep_sim::SimWorld;
 use samestep_tokio_providers::{TokioProviders, TokioRuntime};
 use samestep_wal::{AsyncWal, Index, Options, Prepared, StateRecord, Wal};
 
@@ -12,10 +14,10 @@ use super::folder::digest_of;
 use super::{HARD_STATE, entry_event, rotating_every, state_event, tell};
 use crate::scenario::Scenario;
 
-/// Blocking, async on tokio, async in memory.
+/// Blocking, async on tokio, async in memory, async in a simulated world.
 pub(crate) const FACES: Scenario = Scenario {
     name: "wal/faces",
-    about: "one history through the blocking face, the async one on tokio, and the async one in memory, read alike",
+    about: "one history through the blocking face and the async one on tokio, in memory and simulated, read alike",
     run: faces,
 };
 
@@ -73,12 +75,10 @@ fn faces(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneE
     ))?;
     let in_memory = MemoryWorld::new(context.seed().get())
         .block_on(|world| through_async_face(world.storage().clone()))?;
-    for (face, seen) in [("async on tokio", &on_tokio), ("async in memory", &in_memory)] {
-        if seen.text() != blocking.text() {
-            let differing = seen.lines().zip(blocking.lines()).find(|(one, other)| one != other);
-            return Err(LaneError::failed(format!("{face} and blocking differ, first in {differing:?}")));
-        }
-    }
+    let simulated = in_simulation(context.seed().get())?;
+    expect_alike("async on tokio", &on_tokio, &blocking)?;
+    expect_alike("async in memory", &in_memory, &blocking)?;
+    expect_alike("async in a simulated world", &simulated, &blocking)?;
     if digest_of(&blocking_dir)? != digest_of(&tokio_dir.join("log"))? {
         return Err(LaneError::failed("the blocking face and the async one on tokio wrote other bytes"));
     }
@@ -86,7 +86,27 @@ fn faces(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneE
     Ok(())
 }
 
-fn through_blocking_face(dir: &Path) -> Result<Transcript, LaneError> {
+/// Fails the lane unless `face` saw what the blocking one did.
+pub(crate) fn expect_alike(face: &str, seen: &Transcript, blocking: &Transcript) -> Result<(), LaneError> {
+    if seen.text() == blocking.text() {
+        return Ok(());
+    }
+    let differing = seen.lines().zip(blocking.lines()).find(|(one, other)| one != other);
+    Err(LaneError::failed(format!("{face} and blocking differ, first in {differing:?}")))
+}
+
+fn in_simulation(seed: u64) -> Result<Transcript, LaneError> {
+    let world = SimWorld::new_with_seed(seed);
+    let node = world.add_node("node", IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)));
+    let storage = *world.providers(node).storage();
+    let mut face = world.spawn(Some(node), "face", through_async_face(storage));
+    match world.block_on(&mut face) {
+        Some(ended) => ended?,
+        None => Err(LaneError::failed("the face waits for something that never comes")),
+    }
+}
+
+pub(crate) fn through_blocking_face(dir: &Path) -> Result<Transcript, LaneError> {
     let (mut wal, _) = Wal::open(dir, options())?;
     for step in HISTORY {
         match step {
@@ -114,7 +134,7 @@ fn through_blocking_face(dir: &Path) -> Result<Transcript, LaneError> {
     Ok(seen)
 }
 
-async fn through_async_face<S: StorageProvider>(storage: S) -> Result<Transcript, LaneError> {
+pub(crate) async fn through_async_face<S: StorageProvider>(storage: S) -> Result<Transcript, LaneError> {
     let (mut wal, _) = AsyncWal::open(storage.clone(), "log", options()).await?;
     for step in HISTORY {
         match step {

@@ -53,7 +53,7 @@ fn digest_of_one_history(dir: &Path) -> Result<Vec<(String, usize, String)>, Lan
 }
 
 /// Name, length and SHA-256 of each file in `dir`.
-pub(super) fn digest_of(dir: &Path) -> Result<Vec<(String, usize, String)>, LaneError> {
+pub(crate) fn digest_of(dir: &Path) -> Result<Vec<(String, usize, String)>, LaneError> {
     let digest = |name: String| {
         let bytes = fs::read(dir.join(&name))?;
         let sha256 =

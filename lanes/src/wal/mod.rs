@@ -16,8 +16,12 @@ mod writers;
 
 pub(crate) use bits::BIT_FLIPS;
 pub(crate) use faces::FACES;
+#[cfg(target_os = "linux")]
+pub(crate) use faces::{expect_alike, through_async_face, through_blocking_face};
 pub(crate) use faults::{FSYNC_ERROR_FILE, FSYNC_ERRORS, FULL_DISK, PROCESS_DEATH};
 pub(crate) use folder::FOLDER_BYTES;
+#[cfg(target_os = "linux")]
+pub(crate) use folder::digest_of;
 pub(crate) use layout::{PRUNE_REOPEN_APPEND, SEGMENT_COUNTS, SIDECAR_DAMAGE};
 pub(crate) use raft::{CONFLICT_TRUNCATION, HARD_STATE_ACROSS_PRUNE};
 pub(crate) use sevendb::{NO_APP_CRC, PRUNE, REOPEN_CONTINUE, ROLLOVER};

@@ -130,7 +130,8 @@ impl State {
         if let Some(end) = end {
             self.end.replace(Some(End::Eof));
             return Some(match end {
-                End::Eof => Ok(0),
+                // None came, and so many are in it.
+                End::Eof => Ok(buf.fill_from(&[])),
                 End::Failed(error) => Err(error),
             });
         }

@@ -171,3 +171,23 @@ fn a_runtime_ends_soon_whatever_is_under_way() {
         assert!(end.tv_sec - start.tv_sec < 5, "{machine:?} took {} s", end.tv_sec - start.tv_sec);
     }
 }
+
+/// A read at the end of a stream makes its buffer as long as what came, as every read does.
+#[test]
+fn a_read_at_the_end_leaves_nothing_in_its_buffer() {
+    for machine in ALL {
+        machine.world(|world| async move {
+            let listener = world.network().bind(ANY_PORT).await.unwrap();
+            let near = world.network().connect(listener.local_addr().unwrap()).await.unwrap();
+            let (far, _) = listener.accept().await.unwrap();
+            far.write_all(vec![1, 2]).await.0.unwrap();
+            far.shutdown().await.unwrap();
+            let (outcome, bytes) = near.read(vec![7; 5]).await;
+            assert_eq!((outcome.unwrap(), &bytes[..]), (2, &[1, 2][..]));
+            for _ in 0..2 {
+                let (outcome, bytes) = near.read(vec![7; 5]).await;
+                assert_eq!((outcome.unwrap(), &bytes[..]), (0, &[][..]), "{machine:?}");
+            }
+        });
+    }
+}
