@@ -102,10 +102,8 @@ impl Mode {
 
 /// Whether `args` choose lanes or say what else to do, so that nothing is to be chosen for them.
 fn chooses(args: &[OsString]) -> bool {
-    let is_choice = |arg: &OsString| {
-        arg.to_str().is_some_and(|arg| !arg.starts_with('-') || ["--lane", "--list", "--help"].contains(&arg))
-    };
-    args.iter().any(is_choice)
+    let is_choice = |arg: &OsString| arg == "--lane" || arg.to_string_lossy().starts_with("--lane=");
+    !compares(args) || args.iter().any(is_choice)
 }
 
 /// Whether `args` ask for lanes to be compared, and not for a list, help, or one of the lanes' own commands.
@@ -167,10 +165,12 @@ mod tests {
 
     #[test]
     fn who_chooses_is_left_alone() {
-        for line in ["--lane a/b", "show a/b", "--list", "--help", "merge x.json"] {
+        for line in ["--lane a/b", "--jobs 1 --lane=a/b", "show a/b", "--list", "--help", "merge x.json"] {
             assert!(chooses(&words(line)), "{line}");
         }
-        assert!(!chooses(&words("--bless")) && !chooses(&[]));
+        for line in ["", "--bless", "--jobs 1", "--report report.html"] {
+            assert!(!chooses(&words(line)), "{line}");
+        }
     }
 
     #[test]
