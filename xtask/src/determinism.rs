@@ -102,18 +102,22 @@ impl Mode {
 
 /// Whether `args` choose lanes or say what else to do, so that nothing is to be chosen for them.
 fn chooses(args: &[OsString]) -> bool {
-    let is_choice = |arg: &OsString| {
-        arg.to_str().is_some_and(|arg| !arg.starts_with('-') || ["--lane", "--list", "--help"].contains(&arg))
-    };
-    args.iter().any(is_choice)
+    let is_choice = |arg: &OsString| arg == "--lane" || arg.to_string_lossy().starts_with("--lane=");
+    !compares(args) || args.iter().any(is_choice)
 }
 
-/// `args`, with `--iterations` if they do not say it.
+/// Whether `args` ask for lanes to be compared, and not for a list, help, or one of the lanes' own commands.
+fn compares(args: &[OsString]) -> bool {
+    let is_other = |arg: &OsString| ["--list", "--help", "-h"].iter().any(|word| arg == word);
+    args.first().is_none_or(|arg| arg.to_string_lossy().starts_with('-')) && !args.iter().any(is_other)
+}
+
+/// `args`, with `--iterations` if they do not say it and it makes sense to them.
 fn with_iterations(args: &[OsString], iterations: &str) -> Vec<OsString> {
     let is_given = args.iter().any(|arg| arg.to_string_lossy().starts_with("--iterations"));
     let repeats = args.iter().any(|arg| arg.to_string_lossy().starts_with("--variation"));
     let mut args = args.to_vec();
-    if !is_given && !repeats {
+    if compares(&args) && !is_given && !repeats {
         args.extend(["--iterations", iterations].map(|word| OsStr::new(word).to_owned()));
     }
     args
@@ -161,16 +165,20 @@ mod tests {
 
     #[test]
     fn who_chooses_is_left_alone() {
-        for line in ["--lane a/b", "show a/b", "--list", "--help", "merge x.json"] {
+        for line in ["--lane a/b", "--jobs 1 --lane=a/b", "show a/b", "--list", "--help", "merge x.json"] {
             assert!(chooses(&words(line)), "{line}");
         }
-        assert!(!chooses(&words("--bless")) && !chooses(&[]));
+        for line in ["", "--bless", "--jobs 1", "--report report.html"] {
+            assert!(!chooses(&words(line)), "{line}");
+        }
     }
 
     #[test]
     fn iterations_are_set_unless_they_are_given() {
         assert_eq!(with_iterations(&words("--jobs=1"), "4"), words("--jobs=1 --iterations 4"));
-        for line in ["--iterations 9", "--iterations=9", "--lane a/b --variation 3"] {
+        for line in
+            ["--iterations 9", "--iterations=9", "--lane a/b --variation 3", "--list", "show a/b", "--help"]
+        {
             assert_eq!(with_iterations(&words(line), "4"), words(line));
         }
     }

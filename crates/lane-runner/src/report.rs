@@ -1,5 +1,6 @@
 //! What is said about a check, in each form: all are made from one [`Judged`] record.
 
+mod escaped;
 mod file;
 mod html;
 mod json;

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use crate::determinism::{COMMAND_KEY, PACKAGE, Scope, chooses, with_iterations};
+use crate::determinism::{COMMAND_KEY, PACKAGE, Scope, chooses, compares, with_iterations};
 use crate::workspace::{exit_code, root, status};
 
 /// What is looked for.
@@ -101,8 +101,8 @@ impl Sanitizer {
         let chosen = lanes.iter().flat_map(|lane| ["--lane", lane]);
         let mut command = Command::new(program);
         command.args(chosen).args(args);
-        // Subcommands know no time limit, and `show` has its own.
-        if args.first().is_none_or(|arg| arg.to_string_lossy().starts_with('-')) {
+        // A sanitizer is slow. A limit that is given counts.
+        if compares(args) && !args.iter().any(|arg| arg.to_string_lossy().starts_with("--timeout")) {
             command.args(["--timeout", "1800"]);
         }
         let said = format!("cargo xtask determinism {}", self.flag());

@@ -13,7 +13,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Violation> {
 fn check_package(package: &Package) -> Vec<Violation> {
     let path = package.manifest.path();
     let Some(from) = Place::of(&package.folder) else {
-        let what = "stands outside the map: members are crates/*, lanes, examples/*, spikes and xtask";
+        let what = "stands outside the map: members are crates/*, lanes, examples/* and xtask";
         return vec![Violation::new(path, 1, what)];
     };
     let judge = |edge: &Edge| {
@@ -65,7 +65,7 @@ fn forbids_crate(from: &str, to: &str, is_dev: bool) -> Option<&'static str> {
 enum Place<'a> {
     /// `crates/<name>`.
     Crate(&'a str),
-    /// `lanes`, `examples/*`, `spikes`: they may use every crate.
+    /// `lanes`, `examples/*`: they may use every crate.
     Composition,
     Xtask,
 }
@@ -75,7 +75,7 @@ impl<'a> Place<'a> {
         let parts: Vec<&str> = folder.iter().filter_map(|part| part.to_str()).collect();
         match parts[..] {
             ["crates", name] => Some(Self::Crate(name)),
-            ["lanes" | "spikes"] | ["examples", _] => Some(Self::Composition),
+            ["lanes"] | ["examples", _] => Some(Self::Composition),
             ["xtask"] => Some(Self::Xtask),
             _ => None,
         }

@@ -69,8 +69,6 @@ const MODULES: &[(&str, &[&str])] = &[
     ("crates/lmdb-replay/src", &["ffi", "env"]),
     // The contract of owned buffers, and the buffer that is aligned for direct I/O.
     ("crates/provider-traits/src", &["io_buf", "aligned"]),
-    // The ring on which the shape of the traits was tried.
-    ("spikes/src/ring", &["sys"]),
     // Planted bugs that must be caught: padding that is read, a race, and memory that is used after it was freed.
     ("crates/lane-runner/tests/fixture", &["uninit", "memory"]),
     // Counts allocations: a global allocator is an unsafe trait. Runs LMDB itself, for comparison.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use samestep_replay_traits::Expectation;
 
 use crate::record::Record;
+use crate::report::escaped::Escaped;
 use crate::report::html::matrix::{write_matrix, write_varied};
 use crate::report::html::sides::write_sides;
 use crate::report::{Judged, LaneReport, Setting, WRITES, headline};
@@ -208,27 +209,6 @@ fn write_machines(record: &Record, page: &mut String) {
         .expect(WRITES);
     }
     page.push_str("</tbody>\n</table>\n</div>\n</section>\n");
-}
-
-/// Text as it stands in an element or in an attribute between double quotes. Control characters are spelled out: a
-/// page shows nothing for them, and a carriage return may be the very difference.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\n' => f.write_char('\n')?,
-                other if other.is_control() => write!(f, "{}", other.escape_debug())?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 struct Seconds(Duration);

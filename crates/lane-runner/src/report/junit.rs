@@ -3,8 +3,9 @@
 //! The elements and attributes are those of the schema that Jenkins' xUnit plugin publishes, which GitLab,
 //! Azure and the common GitHub actions read.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
+use crate::report::escaped::Escaped;
 use crate::report::{Judged, LaneReport, WRITES, headline};
 use crate::tally::Verdict;
 
@@ -68,26 +69,4 @@ fn write_case(lane: &LaneReport, judged: &Judged<'_>, xml: &mut String) {
     }
     .expect(WRITES);
     xml.push_str("    </testcase>\n");
-}
-
-/// Text in an element, or in an attribute between double quotes. XML 1.0 has no way to write most control
-/// characters, so they are spelled out.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\n' => f.write_str("&#10;")?,
-                '\u{fffe}' | '\u{ffff}' => write!(f, "{}", character.escape_unicode())?,
-                other if other.is_control() => write!(f, "{}", other.escape_debug())?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
 }

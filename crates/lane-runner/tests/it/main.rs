@@ -5,5 +5,6 @@ mod command;
 mod expected;
 mod planted;
 mod reports;
+mod sanitized;
 mod soak;
 mod unruly;

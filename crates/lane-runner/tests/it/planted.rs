@@ -96,8 +96,7 @@ fn the_control_holds() {
     );
 }
 
-/// A race and a use after free do the same a hundred times over: `--race` and `--asan` are there for a reason. That
-/// these find them is demanded by each run of theirs.
+/// A race and a use after free do the same a hundred times over; `sanitized` has what finds them.
 #[test]
 fn what_only_a_sanitizer_sees() {
     let workspace = Workspace::new();

@@ -1,5 +1,7 @@
+//! The suites of the contract hold for operations that end out of order, and notice three ways of breaking it.
+
+use crate::deferred::{Defect, DeferredHarness};
 use samestep_provider_traits::contract;
-use samestep_spikes::deferred::{Defect, DeferredHarness};
 
 #[test]
 fn the_contract_is_kept() {

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
 
-use crate::wait::Waiters;
+use super::wait::Waiters;
 
 /// Writes that are under way on one open file.
 #[derive(Debug, Default)]

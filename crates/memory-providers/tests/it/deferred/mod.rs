@@ -1,4 +1,4 @@
-//! A world in memory whose every operation takes a random time.
+//! A world in memory whose every operation takes a random time, and in which three defects can be planted.
 //!
 //! An operation that was begun is a task of its own: it owns its buffer, and goes on when the future that began it
 //! is dropped, as one on a ring does. Operations end in any order.
@@ -6,6 +6,8 @@
 mod storage;
 mod tcp;
 mod udp;
+mod wait;
+mod writes;
 
 use std::future::Future;
 use std::io;
@@ -19,13 +21,13 @@ use samestep_memory_providers::{
 use samestep_provider_traits::contract::{Harness, Outcome};
 use samestep_provider_traits::{NetworkProvider, Providers, RandomProvider, TaskProvider, TimeProvider};
 
-pub use storage::{DeferredFile, DeferredStorage};
-pub use tcp::{DeferredListener, DeferredStream};
-pub use udp::DeferredSocket;
+use storage::DeferredStorage;
+use tcp::{DeferredListener, DeferredStream};
+use udp::DeferredSocket;
 
 /// A way to break the contract on purpose, to see that the suites notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Defect {
+pub(crate) enum Defect {
     /// None: the contract is kept.
     None,
     /// A receive whose future was dropped throws away what it received.
@@ -38,11 +40,11 @@ pub enum Defect {
 
 /// Makes a fresh world for each case, with one defect.
 #[derive(Clone, Copy, Debug)]
-pub struct DeferredHarness {
+pub(crate) struct DeferredHarness {
     /// Where latencies come from.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// What is broken.
-    pub defect: Defect,
+    pub(crate) defect: Defect,
 }
 
 impl Harness for DeferredHarness {
@@ -70,7 +72,7 @@ impl Harness for DeferredHarness {
 
 /// All a program may ask of a deferred world.
 #[derive(Clone, Debug)]
-pub struct DeferredProviders {
+pub(crate) struct DeferredProviders {
     inner: MemoryProviders,
     network: DeferredNetwork,
     storage: DeferredStorage,
@@ -78,7 +80,7 @@ pub struct DeferredProviders {
 
 impl DeferredProviders {
     /// `inner`, deferred and with `defect`.
-    pub fn new(inner: MemoryProviders, defect: Defect) -> Self {
+    pub(crate) fn new(inner: MemoryProviders, defect: Defect) -> Self {
         let deferral = Deferral {
             time: inner.time().clone(),
             task: inner.task().clone(),
@@ -147,7 +149,7 @@ impl Deferral {
 
 /// The network of a deferred world.
 #[derive(Clone, Debug)]
-pub struct DeferredNetwork {
+pub(crate) struct DeferredNetwork {
     inner: MemoryProviders,
     deferral: Deferral,
 }

@@ -12,10 +12,10 @@ use samestep_memory_providers::MemoryUdpSocket;
 use samestep_provider_traits::{BufResult, IoBuf, IoBufMut, UdpSocket};
 
 use super::Deferral;
-use crate::wait::Waiters;
+use super::wait::Waiters;
 
 /// A UDP socket of a deferred world.
-pub struct DeferredSocket {
+pub(crate) struct DeferredSocket {
     inner: Rc<MemoryUdpSocket>,
     deferral: Deferral,
     mailbox: Rc<Mailbox>,

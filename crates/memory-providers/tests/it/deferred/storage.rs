@@ -11,13 +11,13 @@ use samestep_provider_traits::{
     StorageProvider,
 };
 
+use super::wait::Presence;
+use super::writes::Writes;
 use super::{Defect, Deferral};
-use crate::wait::Presence;
-use crate::writes::Writes;
 
 /// The files of a deferred world.
 #[derive(Clone, Debug)]
-pub struct DeferredStorage {
+pub(crate) struct DeferredStorage {
     inner: MemoryStorageProvider,
     deferral: Deferral,
 }
@@ -76,7 +76,7 @@ impl StorageProvider for DeferredStorage {
 
 /// An open file of a deferred world.
 #[derive(Clone, Debug)]
-pub struct DeferredFile {
+pub(crate) struct DeferredFile {
     inner: MemoryFile,
     deferral: Deferral,
     writes: Rc<Writes>,

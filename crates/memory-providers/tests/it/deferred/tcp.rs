@@ -11,12 +11,12 @@ use std::rc::Rc;
 use samestep_memory_providers::{MemoryTcpListener, MemoryTcpStream};
 use samestep_provider_traits::{BufResult, IoBuf, IoBufMut, TcpListener, TcpStream};
 
+use super::wait::Waiters;
 use super::{Defect, Deferral};
-use crate::wait::Waiters;
 
 /// A listening socket of a deferred world.
 #[derive(Debug)]
-pub struct DeferredListener {
+pub(crate) struct DeferredListener {
     inner: Rc<MemoryTcpListener>,
     deferral: Deferral,
     accepts: Rc<Accepts>,
@@ -71,7 +71,7 @@ impl TcpListener for DeferredListener {
 
 /// One end of a connection of a deferred world.
 #[derive(Clone)]
-pub struct DeferredStream {
+pub(crate) struct DeferredStream {
     inner: MemoryTcpStream,
     deferral: Deferral,
     state: Rc<State>,
