@@ -1,6 +1,7 @@
 //! When faults come: at a mean rate per simulated second, with exponential gaps, by integers alone.
 
 use crate::choice::{Chance, ChoiceFamily, Choices};
+use crate::draws::exponential;
 use crate::time::SimTime;
 
 /// The arrivals of one kind of fault at one place. What is asked for later than it arrived is given then: a fault
@@ -60,54 +61,11 @@ fn mean_gap_nanos(per_second: f64) -> u64 {
     if per_second > 0.0 { ((1e9 / per_second).round() as u64).max(1) } else { 0 }
 }
 
-/// The exponentially distributed number of mean `mean` that `value`, uniform over all of its type, stands for.
-///
-/// `-ln(u) * mean` with `u` the share of `value` in 2^64. The logarithm is taken to base 2, a bit at a time: a
-/// number between 1 and 2 is squared, and the bit is whether the square is 2 or more. Then it is scaled.
-fn exponential(value: u64, mean: u64) -> u64 {
-    let value = value.max(1);
-    let zeros = value.leading_zeros();
-    // In 1..2, with 63 bits behind the point.
-    let mut mantissa = value << zeros;
-    let mut fraction: u64 = 0;
-    for _ in 0..LOG_BITS {
-        let square = (u128::from(mantissa) * u128::from(mantissa)) >> 63;
-        let is_two = square >> 64 != 0;
-        mantissa = u64::try_from(if is_two { square >> 1 } else { square }).expect("below 2 with 63 bits");
-        fraction = (fraction << 1) | u64::from(is_two);
-    }
-    let bits = (u64::from(zeros + 1) << LOG_BITS) - fraction;
-    let nats = (u128::from(bits) * LN_2) >> LOG_BITS;
-    u64::try_from((nats * u128::from(mean)) >> LOG_BITS).unwrap_or(u64::MAX)
-}
-
-/// Bits behind the point of a logarithm.
-const LOG_BITS: u32 = 32;
-/// The natural logarithm of 2, 0.693147180559945..., with 32 bits behind the point.
-const LN_2: u128 = 2_977_044_472;
-
 #[cfg(test)]
 mod tests {
-    use super::{Arrivals, exponential};
+    use super::Arrivals;
     use crate::choice::{ChoiceFamily, Choices, Tape};
     use crate::time::SimTime;
-
-    /// -ln(1/2) is 0.693147..., -ln(1/4) twice that, -ln(3/4) is 0.287682... .
-    #[test]
-    fn logarithms_are_those_of_the_table() {
-        let mean = 1_000_000_000;
-        for (value, expected) in [
-            (1 << 63, 693_147_180),
-            (1 << 62, 1_386_294_361),
-            (3 << 62, 287_682_072),
-            (u64::MAX, 0),
-            (1, 44_361_419_555),
-            (0, 44_361_419_555),
-        ] {
-            let found = exponential(value, mean);
-            assert!(found.abs_diff(expected) <= 20, "{value}: {found} instead of {expected}");
-        }
-    }
 
     #[test]
     fn rates_are_kept() {

@@ -52,6 +52,27 @@ pub(crate) const fn scale(value: u64, bound: u64) -> u64 {
     ((value as u128 * bound as u128) >> 64) as u64
 }
 
+/// The exponentially distributed number of mean `mean` that `value`, uniform over all of its type, stands for.
+///
+/// `-ln(u) * mean` with `u` the share of `value` in 2^64. The logarithm is taken to base 2, a bit at a time: a
+/// number between 1 and 2 is squared, and the bit is whether the square is 2 or more. Then it is scaled.
+pub(crate) fn exponential(value: u64, mean: u64) -> u64 {
+    let value = value.max(1);
+    let zeros = value.leading_zeros();
+    // In 1..2, with 63 bits behind the point.
+    let mut mantissa = value << zeros;
+    let mut fraction: u64 = 0;
+    for _ in 0..LOG_BITS {
+        let square = (u128::from(mantissa) * u128::from(mantissa)) >> 63;
+        let is_two = square >> 64 != 0;
+        mantissa = u64::try_from(if is_two { square >> 1 } else { square }).expect("below 2 with 63 bits");
+        fraction = (fraction << 1) | u64::from(is_two);
+    }
+    let bits = (u64::from(zeros + 1) << LOG_BITS) - fraction;
+    let nats = (u128::from(bits) * LN_2) >> LOG_BITS;
+    u64::try_from((nats * u128::from(mean)) >> LOG_BITS).unwrap_or(u64::MAX)
+}
+
 /// SplitMix64's finaliser: a bijection in which each bit of the input moves half of the output's.
 #[inline]
 const fn mix(value: u64) -> u64 {
@@ -64,10 +85,14 @@ const fn mix(value: u64) -> u64 {
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Keeps the root streams of seeds apart from forks by number.
 const ROOT: u64 = 0x5a6d_6573_7465_7021;
+/// Bits behind the point of a logarithm.
+const LOG_BITS: u32 = 32;
+/// The natural logarithm of 2, 0.693147180559945..., with 32 bits behind the point.
+const LN_2: u128 = 2_977_044_472;
 
 #[cfg(test)]
 mod tests {
-    use super::{GOLDEN, Stream, mix};
+    use super::{GOLDEN, Stream, exponential, mix};
 
     /// The reference generator from state 0 gives these; published with Java's SplittableRandom and with xoshiro.
     #[test]
@@ -86,5 +111,35 @@ mod tests {
         assert_eq!(fresh.fork("disk"), drawn.fork("disk"));
         assert_ne!(fresh.fork("disk"), fresh.fork("net"));
         assert_ne!(fresh.fork_number(0), fresh.fork_number(1));
+    }
+
+    /// -ln(1/2) is 0.693147..., -ln(1/4) twice that, -ln(3/4) is 0.287682... .
+    #[test]
+    fn logarithms_are_those_of_the_table() {
+        let mean = 1_000_000_000;
+        for (value, expected) in [
+            (1 << 63, 693_147_180),
+            (1 << 62, 1_386_294_361),
+            (3 << 62, 287_682_072),
+            (u64::MAX, 0),
+            (1, 44_361_419_555),
+            (0, 44_361_419_555),
+        ] {
+            let found = exponential(value, mean);
+            assert!(found.abs_diff(expected) <= 20, "{value}: {found} instead of {expected}");
+        }
+    }
+
+    /// Against the distribution's own moments: mean 1, and exp(-3) of all values above 3.
+    #[test]
+    fn exponential_values_are_exponential() {
+        let mut random = Stream::from_seed(4);
+        let values: Vec<u64> = (0..100_000).map(|_| exponential(random.next_u64(), 1_000_000)).collect();
+        let mean = values.iter().sum::<u64>() / 100_000;
+        assert!((985_000..1_015_000).contains(&mean), "{mean}");
+        let tail = values.iter().filter(|value| **value > 3_000_000).count();
+        // 4979 expected; the standard deviation is 69.
+        assert!((4_600..5_400).contains(&tail), "{tail}");
+        assert!(values.iter().any(|value| *value > 9_000_000), "the tail was cut off");
     }
 }

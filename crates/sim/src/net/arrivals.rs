@@ -1,10 +1,10 @@
 //! Faults that come by themselves, at rates of simulated time.
 
 use super::connection::{EndId, Fate, Side};
-use super::latency::exponential;
 use super::link::{Place, link_between};
 use super::{NetDue, Network};
 use crate::choice::{Chance, ChoiceFamily};
+use crate::draws::exponential;
 use crate::kernel::{Kernel, NodeId};
 use crate::time::SimTime;
 
@@ -80,7 +80,7 @@ impl Network {
         if mean == 0 {
             return;
         }
-        let value = kernel.choices.seeded(ChoiceFamily::Network, arrival as u32, 0..1 << 32);
+        let value = kernel.choices.seeded(ChoiceFamily::Network, arrival as u32, 0..u64::MAX);
         let event = kernel.schedule_background(exponential(value, mean), NetDue::Arrival(arrival).into());
         self.arrivals[arrival as usize] = Some(event);
     }

@@ -181,6 +181,8 @@ impl File for SimFile {
         done(Ok(self.call(|file| Request::Sync { file })))
     }
 
+    /// As [`sync_data`](File::sync_data), which leaves out nothing of what a file has here: a length, without which its
+    /// bytes cannot be read. It has no times, and its names are its folder's.
     fn sync_all(&self) -> impl Future<Output = io::Result<()>> + use<> {
         done(Ok(self.call(|file| Request::Sync { file })))
     }

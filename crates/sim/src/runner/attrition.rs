@@ -9,6 +9,7 @@ use samestep_provider_traits::workload::Role;
 use crate::choice::ChoiceFamily;
 use crate::providers::SimTimeProvider;
 use crate::runner::cluster::Cluster;
+use crate::runner::context::Peer;
 use crate::world::{Down, SimWorld};
 
 /// How a member goes down. As the seed's successors have it.
@@ -39,6 +40,9 @@ pub struct Attrition {
     pub down_max: Option<usize>,
     /// Which servers go down together.
     pub scope: AttritionScope,
+    /// Only servers with this tag, a key and its value, and those that go down together with one of them; all unless
+    /// told.
+    pub tag: Option<(String, String)>,
 }
 
 /// Which servers go down together.
@@ -69,11 +73,17 @@ impl Default for Attrition {
             pause_duration: millis(100, 3_000),
             down_max: None,
             scope: AttritionScope::PerProcess,
+            tag: None,
         }
     }
 }
 
 impl Attrition {
+    fn concerns(&self, peer: &Peer) -> bool {
+        let has_tag = |(key, value): &(String, String)| peer.tag(key) == Some(value);
+        peer.role == Role::Server && self.tag.as_ref().is_none_or(has_tag)
+    }
+
     fn kinds(&self) -> Vec<Kind> {
         let weighed = [
             (Kind::Down(Down::Crash), self.crash),
@@ -99,7 +109,7 @@ pub(crate) fn start(world: &SimWorld, cluster: &Cluster, attrition: &Attrition) 
         return;
     }
     for place in 0..cluster.len() {
-        if cluster.peer(place).role == Role::Server && leads(cluster, place, attrition.scope) {
+        if attrition.concerns(cluster.peer(place)) && leads(cluster, place, attrition) {
             let (cluster, attrition, kinds) = (cluster.clone(), attrition.clone(), kinds.clone());
             let time = SimTimeProvider::new(world);
             drop(world.spawn(None, "attrition", async move {
@@ -160,8 +170,9 @@ async fn wear(cluster: &Cluster, place: usize, attrition: &Attrition, kinds: &[K
 }
 
 /// One of those that go down together decides for all.
-fn leads(cluster: &Cluster, place: usize, scope: AttritionScope) -> bool {
-    together(cluster, place, scope).first() == Some(&place)
+fn leads(cluster: &Cluster, place: usize, attrition: &Attrition) -> bool {
+    let mut together = together(cluster, place, attrition.scope).into_iter();
+    together.find(|place| attrition.concerns(cluster.peer(*place))) == Some(place)
 }
 
 fn together(cluster: &Cluster, place: usize, scope: AttritionScope) -> Vec<usize> {

@@ -1,11 +1,14 @@
 //! The members of one run: which there are, and what is done to them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use samestep_provider_traits::workload::{Role, Shutdown};
@@ -15,8 +18,10 @@ use crate::chaos::StateRegistry;
 use crate::kernel::NodeId;
 use crate::providers::SimTimeProvider;
 use crate::runner::Failure;
-use crate::runner::context::{Inner, Peer, SimContext};
+use crate::runner::context::{Inner, LocalityInfo, Peer, SimContext};
 use crate::runner::race::{Either, race};
+use crate::runner::take_location;
+use crate::world::tasks::panic_message;
 use crate::world::{Down, SimJoinHandle, SimWorld, WeakSimWorld};
 
 /// What a member does in one boot.
@@ -32,6 +37,8 @@ pub(crate) struct MemberPlan {
     /// The members of one kind are a group; faults leave some of each alone.
     pub(crate) group: usize,
     pub(crate) on_error: OnError,
+    /// Whether a panic of what it does, though not of the tasks that it starts, is an error.
+    pub(crate) is_panic_an_error: bool,
     /// It looks at the system in the end, and does nothing before.
     pub(crate) is_auditor: bool,
 }
@@ -87,7 +94,8 @@ impl Cluster {
             let node = world.add_node(&plan.peer.name, plan.peer.ip);
             Member { plan, node, running: RefCell::new(None) }
         };
-        let members = plans.into_iter().map(member).collect();
+        let members: Vec<Member> = plans.into_iter().map(member).collect();
+        world.network().set_groups(groups_of(&members));
         let shared = Shared {
             world: world.downgrade(),
             state,
@@ -117,8 +125,9 @@ impl Cluster {
         let shutdown = Shutdown::new();
         let context = self.context(&world, place, shutdown.clone());
         let (cluster, body) = (self.clone(), Rc::clone(&member.plan.body));
+        let contains_panics = member.plan.is_panic_an_error;
         let task = world.spawn(Some(member.node), &member.plan.peer.name, async move {
-            let outcome = body(context).await;
+            let outcome = if contains_panics { Contained(body(context)).await } else { body(context).await };
             cluster.ended(place, outcome);
         });
         let before = member.running.borrow_mut().replace(Running { shutdown, task });
@@ -328,6 +337,39 @@ impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.shared.peers.iter().map(|peer| &peer.name)).finish()
     }
+}
+
+/// A member at work whose panic is an error.
+struct Contained(BodyFuture);
+
+impl Future for Contained {
+    type Output = Result<(), Box<dyn Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))).unwrap_or_else(|payload| {
+            let (message, location) = (panic_message(&*payload), take_location());
+            let at = location.map_or(String::new(), |location| format!(" at {location}"));
+            Poll::Ready(Err(format!("panicked{at}: {message}").into()))
+        })
+    }
+}
+
+/// The nodes of each tag, and those of each data centre, zone and machine, but groups of none or of all: the sides of
+/// partitions by group.
+fn groups_of(members: &[Member]) -> Vec<Vec<NodeId>> {
+    let mut groups: BTreeMap<(&str, String), Vec<NodeId>> = BTreeMap::new();
+    for member in members {
+        let mut join = |kind, name| groups.entry((kind, name)).or_default().push(member.node);
+        for (key, value) in &member.plan.peer.tags {
+            join(key, value.clone());
+        }
+        if let Some(LocalityInfo { data_centre, zone, machine }) = member.plan.peer.locality {
+            join("", format!("{data_centre}"));
+            join("", format!("{data_centre}.{zone}"));
+            join("", format!("{data_centre}.{zone}.{machine}"));
+        }
+    }
+    groups.into_values().filter(|group| group.len() < members.len()).collect()
 }
 
 /// An error and what caused it, from the outside in.

@@ -9,7 +9,7 @@ use crate::choice::ChoiceFamily;
 use crate::net::{Partition, PartitionId};
 use crate::runner::builder::ProcessFuture;
 use crate::runner::cluster::Cluster;
-use crate::runner::context::Peer;
+use crate::runner::context::{LocalityInfo, Peer};
 use crate::world::{Down, SimWorld};
 
 /// What is done to a system by plan.
@@ -45,6 +45,15 @@ impl FaultContext {
     /// Names of the members with this tag.
     pub fn tagged<'a>(&'a self, key: &'a str, value: &'a str) -> impl Iterator<Item = &'a str> {
         self.members().iter().filter(move |peer| peer.tag(key) == Some(value)).map(|peer| peer.name.as_str())
+    }
+
+    /// Names of the members that stand where `is_there` says.
+    pub fn located<'a>(
+        &'a self,
+        mut is_there: impl FnMut(LocalityInfo) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a str> {
+        let located = self.members().iter().filter(move |peer| peer.locality.is_some_and(&mut is_there));
+        located.map(|peer| peer.name.as_str())
     }
 
     /// Ends when `duration` has passed, or when faults are over; tells whether they still act.
@@ -98,6 +107,12 @@ impl FaultContext {
     /// Parts a member from all others.
     pub fn isolate(&self, name: &str) -> PartitionId {
         self.world().network().partition(&Partition::Isolate(self.cluster.node(self.place(name))))
+    }
+
+    /// Parts these members, such as those of a [tag](Self::tagged) or a [place](Self::located), from all others.
+    pub fn part<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> PartitionId {
+        let nodes = names.into_iter().map(|name| self.cluster.node(self.place(name))).collect();
+        self.world().network().partition(&Partition::Side(nodes))
     }
 
     /// Ends a partition.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use samestep_provider_traits::workload::Role;
 
 use crate::chaos::{Invariant, InvariantView, StateRegistry};
-use crate::choice::{ChoiceFamily, Choices};
+use crate::choice::{Chance, ChoiceFamily, Choices};
 use crate::oracle::{History, KvHistory, Specification};
 use crate::runner::builder::Finishers;
 use crate::runner::chaos::Chaos;
@@ -220,6 +220,15 @@ impl Test {
         self.choices.within(ChoiceFamily::Test, 0, range)
     }
 
+    /// Some of `all`, others in each seed, and never none: such as the operations that clients may ask for. That many
+    /// bugs show only where something never happens is why. All is the plain one.
+    pub fn some_of<T: Clone>(&mut self, all: &[T]) -> Vec<T> {
+        let mut is_left_out =
+            |_: &&T| self.choices.happens(ChoiceFamily::Test, SOME_OF, Chance::one_in(1, 2));
+        let some: Vec<T> = all.iter().filter(|item| !is_left_out(item)).cloned().collect();
+        if some.is_empty() { all.first().cloned().into_iter().collect() } else { some }
+    }
+
     /// How much simulated time clients have after all faults are healed; two minutes unless told.
     pub fn liveness_limit(&mut self, limit: Duration) {
         self.describe(&limit);
@@ -255,6 +264,7 @@ impl Test {
                 body,
                 group,
                 on_error: OnError::default(),
+                is_panic_an_error: false,
                 is_auditor: false,
             });
         }
@@ -300,6 +310,17 @@ impl Node<'_> {
         self
     }
 
+    /// As [`restarts`](Self::restarts), and one that panics boots again as well: a program that crashes rather than go on
+    /// with what it does not trust. A panic of a task that it started fails the test.
+    pub fn restarts_on_panic(self, after: Duration) -> Self {
+        let first = self.first;
+        let node = self.restarts(after);
+        for member in &mut node.test.members[first..] {
+            member.is_panic_an_error = true;
+        }
+        node
+    }
+
     /// Gives them a tag: each the next of `values`, round and round.
     pub fn tag(self, key: &str, values: &[&str]) -> Self {
         let first = self.first;
@@ -341,3 +362,5 @@ pub(crate) enum EndRule {
 /// Places of the decisions on counts and configurations lie behind those of faults.
 const COUNTS: u32 = 3_000;
 const DRAWN: u32 = 4_000;
+/// The place of decisions on what is left out; those below are of [`Test::pick`] and of injectors.
+const SOME_OF: u32 = 2;

@@ -8,6 +8,8 @@ mod disk_families;
 mod disk_faults;
 mod disk_names;
 mod environment;
+mod groups;
+mod members;
 mod names;
 mod network;
 mod nodes;

@@ -1,4 +1,4 @@
-//! The page that maps the seed's names to ours says what is there.
+//! The pages that say which test shows what say so of tests that are there.
 
 use std::fs;
 use std::path::Path;
@@ -6,21 +6,45 @@ use std::path::Path;
 #[test]
 fn the_page_has_each_name_and_its_test() {
     let page = include_str!("../../../../../docs/sim-seed-api.md");
-    let rows: Vec<Vec<&str>> =
-        page.lines().filter(|line| line.starts_with("| ")).map(|line| line.split('`').collect()).collect();
     for name in NAMES.split_whitespace() {
-        let row = rows.iter().find(|row| row.get(1) == Some(&name));
-        assert!(row.is_some(), "no row for {name}");
+        let mut rows = page.lines().filter(|line| line.starts_with(&format!("| `{name}` | ")));
+        assert!(rows.next().is_some_and(|row| tests_of(row) == 1), "no row with a test for {name}");
     }
+    let faults = page.lines().skip_while(|line| !line.starts_with("| Mechanism")).skip(2);
+    let faults: Vec<&str> = faults.take_while(|line| line.starts_with("| ")).collect();
+    assert_eq!(faults.iter().filter(|row| tests_of(row) == 1).count(), 9, "{faults:?}");
+}
+
+/// Each row of a capability has a test that is there, and each gate.
+#[test]
+fn the_page_of_capabilities_has_tests() {
+    let page = include_str!("../../../../../docs/sim-parity.md");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| Test |"));
+    let without: Vec<&str> = rows.filter(|row| tests_of(row) == 0).collect();
+    assert_eq!(without, [""; 0]);
+    for gate in 1..=10 {
+        assert!(page.lines().any(|line| line.starts_with(&format!("| {gate}. "))), "no gate {gate}");
+    }
+}
+
+/// How many tests a row names. Each is a file and a function, one behind the other, and is there.
+fn tests_of(row: &str) -> usize {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut tests = 0;
-    for row in rows.iter().filter(|row| row.len() >= 4) {
-        let (file, test) = (row[row.len() - 4], row[row.len() - 2]);
-        let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        assert!(source.contains(&format!("#[test]\nfn {test}() {{")), "no test {test} in {file}");
-        tests += 1;
-    }
-    assert!(tests >= NAMES.split_whitespace().count() + 9, "{tests} rows with a test");
+    let quoted: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+    let tests = quoted.windows(2).filter(|two| two[0].ends_with(".rs"));
+    tests
+        .map(|two| {
+            let (file, test) = (two[0], two[1]);
+            let source =
+                fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let is_there = source.split("#[test]").skip(1).any(|rest| {
+                let is_attribute = |line: &&str| line.trim().is_empty() || line.trim().starts_with("#[");
+                let name = rest.lines().find(|line| !is_attribute(line)).unwrap_or_default();
+                name.trim() == format!("fn {test}() {{")
+            });
+            assert!(is_there, "no test {test} in {file}");
+        })
+        .count()
 }
 
 /// What the documentation of moonpool-sim 0.2 names.

@@ -1,5 +1,8 @@
 //! A failing run of a protocol of three nodes, drawn.
 
+mod browser;
+mod devtools;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -57,7 +60,9 @@ fn a_failing_run_of_three_nodes_is_drawn() {
         assert!(page.contains(part), "{part}");
     }
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    std::fs::write(folder.join("three-nodes.html"), page).unwrap();
+    let path = folder.join("three-nodes.html");
+    std::fs::write(&path, page).unwrap();
+    browser::try_page(&path);
     let trace: serde_json::Value = serde_json::from_str(&timeline.to_perfetto()).unwrap();
     let flows = trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "s").count();
     assert!(flows > 20, "{flows}");
