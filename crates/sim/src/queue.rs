@@ -5,7 +5,8 @@ use crate::time::SimTime;
 /// Events by the time at which they are due; those due at the same time in the order in which they were put in.
 ///
 /// A 4-ary implicit heap of small keys over a slab of events, which never move. Taking an event back empties its
-/// slot at once; its key stays until it comes up or until half of all keys are such, when they are swept out.
+/// slot at once. Its key goes with it if there are few; otherwise it stays until it comes up, or until half of all
+/// keys are such, when they are swept out.
 #[derive(Debug)]
 pub(crate) struct Queue<E> {
     heap: Vec<Key>,
@@ -63,7 +64,12 @@ impl<E> Queue<E> {
     /// Takes an event back, if it has not come up.
     pub(crate) fn cancel(&mut self, id: EventId) -> Option<E> {
         let event = self.vacate(id)?;
-        if self.heap.len() > SWEEP_KEYS_MIN && self.heap.len() > 2 * self.len() {
+        if self.heap.len() <= FEW_KEYS {
+            let key = (id.order, id.slot);
+            if let Some(place) = self.heap.iter().position(|other| (other.order(), other.slot()) == key) {
+                self.take_key(place);
+            }
+        } else if self.heap.len() > 2 * self.len() {
             self.sweep();
         }
         Some(event)
@@ -144,15 +150,20 @@ impl<E> Queue<E> {
         self.heap.sort_unstable();
     }
 
-    /// Takes the first key away. The hole goes down to the bottom by way of the smallest child, and the last key,
-    /// which most often belongs at the bottom, goes up from there: fewer comparisons than the other way round.
     fn pop_key(&mut self) {
+        self.take_key(0);
+    }
+
+    /// Takes a key away. The hole goes down to the bottom by way of the smallest child, and the last key, which most
+    /// often belongs at the bottom, goes up from there: fewer comparisons than the other way round.
+    fn take_key(&mut self, mut hole: usize) {
         let Some(last) = self.heap.pop() else { return };
         let heap = &mut self.heap[..];
-        if heap.is_empty() {
+        if hole >= heap.len() {
+            // It was the last.
             return;
         }
-        if heap.len() <= ARITY {
+        if hole == 0 && heap.len() <= ARITY {
             // The first key's children are all there are.
             let (mut smallest, mut place) = (last, 0);
             for (child, key) in heap.iter().enumerate().skip(1) {
@@ -164,7 +175,6 @@ impl<E> Queue<E> {
             heap[0] = smallest;
             return;
         }
-        let mut hole = 0;
         loop {
             let first = (hole << 2) | 1;
             let Some(children) = heap.get(first..).and_then(|rest| rest.first_chunk::<ARITY>()) else {
@@ -228,8 +238,8 @@ impl Key {
 
 /// Children of a heap's node: four keys are a cache line.
 const ARITY: usize = 4;
-/// Below this many keys, those of events taken back are not worth a sweep.
-const SWEEP_KEYS_MIN: usize = 4;
+/// Of so many keys, that of an event taken back is looked for: it would cost each event that comes up before it.
+const FEW_KEYS: usize = 16;
 const SLOT_BITS: u32 = 24;
 const SLOTS_MAX: u32 = 1 << SLOT_BITS;
 const ORDERS_MAX: u64 = 1 << (64 - SLOT_BITS);
@@ -237,7 +247,7 @@ const VACANT: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests {
-    use super::{EventId, Queue};
+    use super::{EventId, FEW_KEYS, Queue};
     use crate::draws::{Stream, scale};
     use crate::time::SimTime;
 
@@ -272,7 +282,7 @@ mod tests {
             }
             assert_eq!(queue.len(), list.len());
         }
-        assert!(queue.heap.len() <= 2 * queue.len() + 4, "{} keys", queue.heap.len());
+        assert!(queue.heap.len() <= 2 * queue.len().max(FEW_KEYS), "{} keys", queue.heap.len());
     }
 
     #[test]
