@@ -196,11 +196,11 @@ impl Trace {
         Self { kept: Some(Vec::new()), ..Self::hashing() }
     }
 
-    /// Takes an event that is `words` for the hash; `what` is asked for only if events are kept.
+    /// Takes an event that is `words` for the hash, and is to be kept if events are, see [`Self::keep`].
     ///
     /// The first word names the kind; together they must tell all that [`Traced`] would.
     #[inline]
-    pub(crate) fn event(&mut self, at: At, words: [u64; 4], what: impl FnOnce() -> Traced) {
+    pub(crate) fn take(&mut self, at: At, words: [u64; 4]) {
         let who = (u64::from(at.node.map_or(u32::MAX, |node| node.0)) << 32)
             ^ at.task.map_or(u64::MAX, |task| task.0)
             ^ at.choices_made.rotate_left(48)
@@ -208,13 +208,16 @@ impl Trace {
         let hash = fold(self.hash ^ at.time.as_nanos(), who ^ SECRETS[0]);
         self.hash = fold(hash ^ words[1], words[2] ^ words[3].rotate_left(32) ^ SECRETS[1]);
         self.count += 1;
-        if self.kept.is_some() {
-            self.keep(at, what());
-        }
     }
 
-    #[cold]
-    fn keep(&mut self, At { time, node, task, .. }: At, what: Traced) {
+    /// Whether events are kept.
+    #[inline]
+    pub(crate) const fn is_keeping(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Keeps the event that was taken last.
+    pub(crate) fn keep(&mut self, time: SimTime, node: Option<NodeId>, task: Option<TaskId>, what: Traced) {
         let number = self.count - 1;
         self.kept.get_or_insert_default().push(TraceEvent { number, time, node, task, what });
     }
