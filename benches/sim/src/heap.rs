@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::timers::{Draws, TASKS};
+use crate::draws::{Draws, TASKS};
 
 /// 1000 deadlines, each replaced by a later one until it was `each` times.
 pub(crate) fn timers(each: u64) -> u64 {

@@ -1,4 +1,6 @@
-//! Measures our simulator beside the limit: a bare heap of events, which simulates nothing.
+//! Measures our simulator beside the limit, a bare heap of events, which simulates nothing, and beside its peers:
+//! moonpool-sim, bare and through its builder, turmoil and madsim. Peers are programs of their own, built by
+//! `cargo build --release` in `peers` and `madsim`; what is not built is left out.
 //!
 //! Every measurement is a process of its own. Rounds alternate their order, and each figure is divided by the heap's of
 //! its own round. Instructions are counted by valgrind's callgrind over two sizes, whose difference has no start-up in
@@ -8,6 +10,7 @@
 //!
 //! It judges no one and keeps no history: a table of medians.
 
+mod draws;
 mod heap;
 mod kv;
 mod requests;
@@ -23,7 +26,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 #[derive(Debug, Parser)]
-#[command(about = "Measures samestep-sim beside a bare heap of events.")]
+#[command(about = "Measures samestep-sim beside a bare heap of events, and beside its peers.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -54,7 +57,7 @@ enum Command {
 
 /// What is measured. `size` is of the work, so that two sizes can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Row {
+enum Row {
     /// The limit of timers: 1000 deadlines in a heap, each replaced `size` times.
     HeapTimers,
     /// 1000 tasks, each of which sleeps `size` times, up to a second.

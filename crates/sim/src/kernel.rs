@@ -114,7 +114,17 @@ impl<E> Kernel<E> {
     #[inline]
     pub(crate) fn record_on(&mut self, node: Option<NodeId>, words: [u64; 4], what: impl FnOnce() -> Traced) {
         let at = At { time: self.now, node, task: self.task, choices_made: self.choices.made() };
-        self.trace.event(at, words, what);
+        self.trace.take(at, words);
+        if self.trace.is_keeping() && self.trace.mark() {
+            self.keep(node, what());
+        }
+    }
+
+    /// Apart, so that who does not keep events does not prepare for it.
+    #[cold]
+    #[inline(never)]
+    fn keep(&mut self, node: Option<NodeId>, what: Traced) {
+        self.trace.keep(self.now, node, self.task, what);
     }
 
     /// Records and counts a fault that acted on `node`.
@@ -139,8 +149,19 @@ impl<E> Kernel<E> {
                 mem::forget(waker);
                 self.woken.push(task);
             }
-            None => self.to_wake.push(waker),
+            None => self.wake_other(waker),
         }
+    }
+
+    #[cold]
+    fn wake_other(&mut self, waker: Waker) {
+        self.to_wake.push(waker);
+    }
+
+    /// Whether no waker is to be called or dropped.
+    #[inline]
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.woken.is_empty() && self.to_wake.is_empty() && self.to_drop.is_empty()
     }
 
     /// Drops `waker` as soon as nothing is borrowed.

@@ -223,11 +223,11 @@ impl Trace {
         Self { hash: 0, count: 0, kept: Some(Box::new(kept)) }
     }
 
-    /// Takes an event that is `words` for the hash; `what` is asked for only if events are kept.
+    /// Takes an event that is `words` for the hash, and is to be kept if events are, see [`Self::keep`].
     ///
     /// The first word names the kind; together they must tell all that [`Traced`] would.
     #[inline]
-    pub(crate) fn event(&mut self, at: At, words: [u64; 4], what: impl FnOnce() -> Traced) {
+    pub(crate) fn take(&mut self, at: At, words: [u64; 4]) {
         let who = (u64::from(at.node.map_or(u32::MAX, |node| node.0)) << 32)
             ^ at.task.map_or(u64::MAX, |task| task.0)
             ^ at.choices_made.rotate_left(48)
@@ -235,8 +235,26 @@ impl Trace {
         let hash = fold(self.hash ^ at.time.as_nanos(), who ^ SECRETS[0]);
         self.hash = fold(hash ^ words[1], words[2] ^ words[3].rotate_left(32) ^ SECRETS[1]);
         self.count += 1;
+    }
+
+    /// Whether anything is kept beside the hash.
+    #[inline]
+    pub(crate) const fn is_keeping(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Marks the hash behind the event that was taken last, and says whether that one is to be kept.
+    #[cold]
+    pub(crate) fn mark(&mut self) -> bool {
+        let Some(kept) = &mut self.kept else { return false };
+        kept.marks.note(self.count, self.hash);
+        kept.window.contains(&(self.count - 1))
+    }
+
+    /// Keeps the event that was taken last.
+    pub(crate) fn keep(&mut self, time: SimTime, node: Option<NodeId>, task: Option<TaskId>, what: Traced) {
         if let Some(kept) = &mut self.kept {
-            kept.take(at, self.count, self.hash, what);
+            kept.events.push(TraceEvent { number: self.count - 1, time, node, task, what });
         }
     }
 
@@ -258,24 +276,6 @@ impl Trace {
     /// The hash at points on the way, if it was kept.
     pub(crate) fn marks(&self) -> Option<&Marks> {
         self.kept.as_ref().map(|kept| &kept.marks)
-    }
-}
-
-impl Kept {
-    /// An event that makes it `count` of them, with the hash behind it.
-    #[cold]
-    fn take(
-        &mut self,
-        At { time, node, task, .. }: At,
-        count: u64,
-        hash: u64,
-        what: impl FnOnce() -> Traced,
-    ) {
-        self.marks.note(count, hash);
-        let number = count - 1;
-        if self.window.contains(&number) {
-            self.events.push(TraceEvent { number, time, node, task, what: what() });
-        }
     }
 }
 

@@ -2,32 +2,65 @@
 
 use std::io::ErrorKind;
 
-use super::connection::{Connection, EndId, Fate, Piece, PieceKind};
-use super::link::{Gate, Link, LinkId, Stop};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::connection::{EndId, Fate, Piece, PieceKind};
+use super::link::{Gate, LinkId, Stop};
 use super::nodes::Power;
 use super::record::{self, SentMessage};
 use super::rule::Question;
-use super::settings::Settings;
 use super::{NetDue, Network};
 use crate::fault::FaultFamily;
 use crate::kernel::Kernel;
 
 impl Network {
-    /// A piece of `bytes` bytes, which stand in the flow already, sets out from `end`.
-    pub(super) fn launch<E: From<NetDue>>(
+    /// A piece that is no data sets out from `end`.
+    pub(super) fn launch<E: From<NetDue>>(&mut self, kernel: &mut Kernel<E>, end: EndId, kind: PieceKind) {
+        self.send(kernel, end, kind, &[]);
+    }
+
+    /// A piece of these bytes sets out from `end`.
+    pub(super) fn send<E: From<NetDue>>(
         &mut self,
         kernel: &mut Kernel<E>,
         end: EndId,
         kind: PieceKind,
-        bytes: u32,
-        digest: u64,
+        bytes: &[u8],
     ) {
         let Some(connection) = self.connections.get_mut(end.connection) else { return };
         let link = &mut self.links[connection.end(end.side).link.0 as usize];
+        let length = bytes.len() as u64;
+        let nanos = match kind {
+            PieceKind::Syn | PieceKind::SynAck | PieceKind::Refuse => {
+                link.handshake(&mut kernel.choices, &self.settings)
+            }
+            _ => link.transit(&mut kernel.choices, &self.settings, kernel.now, length),
+        };
+        let number = connection.number;
+        let flow = connection.flow_mut(end.side);
+        let arrival = kernel.now.after_nanos(nanos).max(flow.last_arrival);
+        flow.last_arrival = arrival;
+        if flow.due.is_none() && !flow.is_frozen {
+            flow.due = Some(kernel.events.put(arrival, NetDue::Arrive(end).into()));
+        }
+        let digest = if kind == PieceKind::Data { xxh3_64(bytes) } else { 0 };
+        flow.put(bytes);
         let message = self.messages_sent;
         self.messages_sent += 1;
-        let piece = Piece { arrival: kernel.now, message, digest, bytes, kind, is_judged: false, drops: 0 };
-        set_out(kernel, &self.settings, link, connection, end, piece);
+        let bytes = u32::try_from(length).expect("windows are smaller");
+        flow.pieces.push_back(Piece { arrival, message, digest, bytes, kind, is_judged: false, drops: 0 });
+        let sent = SentMessage {
+            number: message,
+            connection: Some(number),
+            kind: Some(kind),
+            to: Some(link.to),
+            bytes: length,
+            digest,
+        };
+        record::sent(kernel, link.from, &sent);
+        if link.slow_until > kernel.now {
+            kernel.fault(FaultFamily::SlowLink, Some(link.from), || format!("message {message}"));
+        }
     }
 
     /// The first piece of a flow is to be looked at.
@@ -326,44 +359,5 @@ impl Network {
         if waits {
             self.tell_window(kernel, id);
         }
-    }
-}
-
-/// A piece sets out from `end` of `connection` over `link`.
-#[inline]
-pub(super) fn set_out<E: From<NetDue>>(
-    kernel: &mut Kernel<E>,
-    settings: &Settings,
-    link: &mut Link,
-    connection: &mut Connection,
-    end: EndId,
-    mut piece: Piece,
-) {
-    let nanos = match piece.kind {
-        PieceKind::Syn | PieceKind::SynAck | PieceKind::Refuse => {
-            link.handshake(&mut kernel.choices, settings)
-        }
-        PieceKind::Data | PieceKind::Fin | PieceKind::Reset => {
-            link.transit(&mut kernel.choices, settings, kernel.now, u64::from(piece.bytes))
-        }
-    };
-    let (number, flow) = (connection.number, connection.flow_mut(end.side));
-    piece.arrival = kernel.now.after_nanos(nanos).max(flow.last_arrival);
-    flow.last_arrival = piece.arrival;
-    flow.pieces.push_back(piece);
-    if flow.due.is_none() && !flow.is_frozen {
-        flow.due = Some(kernel.events.put(piece.arrival, NetDue::Arrive(end).into()));
-    }
-    let sent = SentMessage {
-        number: piece.message,
-        connection: Some(number),
-        kind: Some(piece.kind),
-        to: Some(link.to),
-        bytes: u64::from(piece.bytes),
-        digest: piece.digest,
-    };
-    record::sent(kernel, link.from, &sent);
-    if link.slow_until > kernel.now {
-        kernel.fault(FaultFamily::SlowLink, Some(link.from), || format!("message {}", piece.message));
     }
 }

@@ -50,6 +50,14 @@ impl Shape {
     /// A latency of `range` at `place`. Nothing is decided if the range is empty.
     #[inline]
     pub(crate) fn sample(&self, choices: &mut Choices, place: u32, range: Nanos) -> u64 {
+        match self.distribution {
+            LatencyDistribution::Uniform => range.pick(choices, ChoiceFamily::Latency, place),
+            _ => self.sample_uneven(choices, place, range),
+        }
+    }
+
+    #[cold]
+    fn sample_uneven(&self, choices: &mut Choices, place: u32, range: Nanos) -> u64 {
         let width = range.end.saturating_sub(range.start);
         if width == 0 {
             return range.start;

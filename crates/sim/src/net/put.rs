@@ -22,7 +22,7 @@ impl Network {
             NetworkOperation::DataDelivery { data } => {
                 let mut rest = &data[..];
                 let near = EndId { connection, side: Side::Near };
-                while let Poll::Ready(Ok(count @ 1..)) = self.write(kernel, near, rest) {
+                while let Poll::Ready(Ok(count @ 1..)) = self.write_what_fits(kernel, near, rest) {
                     rest = &rest[count..];
                 }
             }
@@ -54,7 +54,7 @@ impl Network {
                     && state.end(Side::Far).fate == Fate::Absent
                     && state.flow(Side::Near).pieces.is_empty();
                 if hangs {
-                    self.launch(kernel, flows[0], PieceKind::Syn, 0, 0);
+                    self.launch(kernel, flows[0], PieceKind::Syn);
                 }
                 self.hurry_both(kernel, connection);
             }

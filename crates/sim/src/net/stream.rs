@@ -3,10 +3,7 @@
 use std::io::ErrorKind;
 use std::task::{Poll, Waker};
 
-use xxhash_rust::xxh3::xxh3_64;
-
-use super::connection::{Connection, EndId, Fate, Piece, PieceKind, Side, Writing};
-use super::deliver::set_out;
+use super::connection::{Connection, EndId, Fate, PieceKind, Side, Writing};
 use super::link::{Link, Place};
 use super::{NetDue, Network};
 use crate::choice::ChoiceFamily;
@@ -15,7 +12,7 @@ use crate::kernel::{Kernel, Wait};
 
 impl Network {
     /// Hands what has arrived to `take`, which gets at least one byte and tells how many it took, at most `room`.
-    /// 0 is the end of the stream, or no room.
+    /// 0 is the end of the stream, or no room. If nothing has, wakes `waker` when something does.
     ///
     /// # Errors
     ///
@@ -26,13 +23,18 @@ impl Network {
         end: EndId,
         room: usize,
         take: impl FnOnce(&[u8]) -> usize,
+        waker: impl FnOnce() -> Waker,
     ) -> Poll<Result<usize, ErrorKind>> {
         let Some(mut connection) = self.connections.get_mut(end.connection) else {
             return Poll::Ready(Err(ErrorKind::NotConnected));
         };
         let mut most = match readable(connection, end.side, room) {
             Poll::Ready(Ok(most)) if most > 0 => most,
-            other => return other,
+            Poll::Pending => {
+                connection.wait_to_read(kernel, end.side, waker());
+                return Poll::Pending;
+            }
+            over @ Poll::Ready(_) => return over,
         };
         if self.settings.chaos.is_on {
             most = match self.read_faults(kernel, end, most) {
@@ -79,7 +81,8 @@ impl Network {
         Ok(most)
     }
 
-    /// Sends at least one byte from the front of `bytes`, and tells how many were taken; none only if it is empty.
+    /// Sends at least one byte from the front of `bytes`, and tells how many were taken; none only if it is empty. If
+    /// there is no room, wakes `waker` when there is.
     ///
     /// # Errors
     ///
@@ -89,8 +92,26 @@ impl Network {
         kernel: &mut Kernel<E>,
         end: EndId,
         bytes: &[u8],
+        waker: impl FnOnce() -> Waker,
     ) -> Poll<Result<usize, ErrorKind>> {
-        let Some(mut connection) = self.connections.get_mut(end.connection) else {
+        let written = self.write_what_fits(kernel, end, bytes);
+        if written.is_pending()
+            && let Some(connection) = self.connections.get_mut(end.connection)
+        {
+            connection.wait_to_write(kernel, end.side, waker());
+        }
+        written
+    }
+
+    /// As [`Self::write`], but who waits for room goes on to.
+    #[inline]
+    pub(super) fn write_what_fits<E: From<NetDue>>(
+        &mut self,
+        kernel: &mut Kernel<E>,
+        end: EndId,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, ErrorKind>> {
+        let Some(connection) = self.connections.get_mut(end.connection) else {
             return Poll::Ready(Err(ErrorKind::NotConnected));
         };
         let way_back = &self.links[connection.end(end.side).way_in.0 as usize];
@@ -106,23 +127,8 @@ impl Network {
                 Ok(count) => count,
                 Err(kind) => return Poll::Ready(Err(kind)),
             };
-            connection =
-                self.connections.get_mut(end.connection).expect("a fault that was not told ends none");
         }
-        let bytes = &bytes[..count];
-        let link = &mut self.links[connection.end(end.side).link.0 as usize];
-        connection.flow_mut(end.side).put(bytes);
-        let piece = Piece {
-            arrival: kernel.now,
-            message: self.messages_sent,
-            digest: xxh3_64(bytes),
-            bytes: u32::try_from(count).expect("windows are smaller"),
-            kind: PieceKind::Data,
-            is_judged: false,
-            drops: 0,
-        };
-        self.messages_sent += 1;
-        set_out(kernel, &self.settings, link, connection, end, piece);
+        self.send(kernel, end, PieceKind::Data, &bytes[..count]);
         Poll::Ready(Ok(count))
     }
 
@@ -152,17 +158,6 @@ impl Network {
             });
         }
         Ok(most)
-    }
-
-    /// Wakes `waker` when there is room to write.
-    pub(crate) fn wait_to_write<E>(&mut self, kernel: &mut Kernel<E>, end: EndId, waker: Waker) {
-        match self.connections.get_mut(end.connection) {
-            Some(connection) if connection.end(end.side).is_owned => {
-                kernel.wait(Wait::Write { connection: connection.number });
-                kernel.discard(connection.end_mut(end.side).writer.replace(waker));
-            }
-            _ => kernel.wake(Some(waker)),
-        }
     }
 
     /// Ends the stream to the peer, behind all that was written.
@@ -210,6 +205,25 @@ impl Network {
         if !link.is_closed() && !link.is_held {
             kernel.wake(connection.end_mut(flow.side).writer.take());
         }
+    }
+}
+
+impl Connection {
+    /// Wakes `waker` when the end at `side`, which has an owner, has something to read, or an attempt to connect is over.
+    pub(super) fn wait_to_read<E>(&mut self, kernel: &mut Kernel<E>, side: Side, waker: Waker) {
+        let connection = self.number;
+        let state = self.end_mut(side);
+        kernel.wait(match state.fate {
+            Fate::Connecting => Wait::Connect { connection },
+            _ => Wait::Read { connection },
+        });
+        kernel.discard(state.reader.replace(waker));
+    }
+
+    /// Wakes `waker` when the end at `side`, which has an owner, has room to write.
+    fn wait_to_write<E>(&mut self, kernel: &mut Kernel<E>, side: Side, waker: Waker) {
+        kernel.wait(Wait::Write { connection: self.number });
+        kernel.discard(self.end_mut(side).writer.replace(waker));
     }
 }
 

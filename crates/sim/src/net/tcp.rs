@@ -11,7 +11,7 @@ use super::slab::SlotId;
 use super::{NetDue, Network, record};
 use crate::choice::ChoiceFamily;
 use crate::fault::FaultFamily;
-use crate::kernel::{Kernel, NodeId, Wait};
+use crate::kernel::{Kernel, NodeId};
 
 impl Network {
     /// Sets out to connect `node` to `address`. The end is the caller's, who is to poll it by
@@ -56,7 +56,7 @@ impl Network {
         }
         let timeout = kernel.schedule(self.settings.limits.connect, NetDue::ConnectTimeout(end).into());
         self.connections.get_mut(slot).expect("claimed above").timeout = Some(timeout);
-        self.launch(kernel, end, PieceKind::Syn, 0, 0);
+        self.launch(kernel, end, PieceKind::Syn);
         if self.settings.chaos.is_on {
             self.roll_partition(kernel, links[0]);
         }
@@ -96,17 +96,11 @@ impl Network {
         }
     }
 
-    /// Wakes `waker` when there is something to read, or an attempt to connect is over.
-    pub(crate) fn wait_to_read<E>(&mut self, kernel: &mut Kernel<E>, end: EndId, waker: Waker) {
+    /// Wakes `waker` when an attempt to connect is over.
+    pub(crate) fn wait_to_connect<E>(&mut self, kernel: &mut Kernel<E>, end: EndId, waker: Waker) {
         match self.connections.get_mut(end.connection) {
             Some(connection) if connection.end(end.side).is_owned => {
-                let number = connection.number;
-                let state = connection.end_mut(end.side);
-                kernel.wait(match state.fate {
-                    Fate::Connecting => Wait::Connect { connection: number },
-                    _ => Wait::Read { connection: number },
-                });
-                kernel.discard(state.reader.replace(waker));
+                connection.wait_to_read(kernel, end.side, waker);
             }
             _ => kernel.wake(Some(waker)),
         }
@@ -129,9 +123,9 @@ impl Network {
             end.fate = Fate::Open;
             end.is_owned = true;
             record::connected(kernel, node, number);
-            self.launch(kernel, far, PieceKind::SynAck, 0, 0);
+            self.launch(kernel, far, PieceKind::SynAck);
         } else {
-            self.launch(kernel, far, PieceKind::Refuse, 0, 0);
+            self.launch(kernel, far, PieceKind::Refuse);
         }
     }
 
@@ -243,7 +237,7 @@ impl Network {
         let flow = connection.flow_mut(end.side);
         if flow.writing == Writing::On {
             flow.writing = Writing::Ended;
-            self.launch(kernel, end, PieceKind::Fin, 0, 0);
+            self.launch(kernel, end, PieceKind::Fin);
         }
     }
 
@@ -253,7 +247,7 @@ impl Network {
         let flow = connection.flow_mut(end.side);
         if flow.writing != Writing::Reset {
             flow.writing = Writing::Reset;
-            self.launch(kernel, end, PieceKind::Reset, 0, 0);
+            self.launch(kernel, end, PieceKind::Reset);
         }
     }
 

@@ -55,7 +55,10 @@ impl NetworkProvider for SimNetworkProvider {
             let stream = SimTcpStream::new(home.world, begun?);
             let end = Rc::clone(&stream.end);
             poll_fn(move |cx| {
-                end.poll(cx, |network, _| network.connect_outcome(end.id), Network::wait_to_read)
+                let ask = |network: &mut Network, _: &mut Kernel<Due>| network.connect_outcome(end.id);
+                poll_in(end.world, cx, ask, |network, kernel, waker| {
+                    network.wait_to_connect(kernel, end.id, waker);
+                })
             })
             .await?;
             Ok(stream)
@@ -185,11 +188,7 @@ impl TcpStream for SimTcpStream {
         poll_fn(move |cx| {
             let target = buf.as_mut().expect("polled after it was over");
             let room = target.bytes_total();
-            let outcome = end.poll(
-                cx,
-                |network, kernel| network.read(kernel, end.id, room, |bytes| target.fill_from(bytes)),
-                Network::wait_to_read,
-            );
+            let outcome = end.poll_read(cx, room, |bytes| target.fill_from(bytes)).map_err(io::Error::from);
             outcome.map(|count| {
                 let mut buf = buf.take().expect("taken once");
                 if matches!(count, Ok(0)) && room > 0 {
@@ -205,8 +204,7 @@ impl TcpStream for SimTcpStream {
         let mut buf = Some(buf);
         poll_fn(move |cx| {
             let bytes = buf.as_ref().expect("polled after it was over").as_bytes();
-            let outcome =
-                end.poll(cx, |network, kernel| network.write(kernel, end.id, bytes), Network::wait_to_write);
+            let outcome = end.poll_write(cx, bytes).map_err(io::Error::from);
             outcome.map(|count| (count, buf.take().expect("taken once")))
         })
     }
@@ -221,22 +219,14 @@ impl TcpStream for SimTcpStream {
                     break Ok(());
                 }
                 let target = &mut buf;
-                let outcome = end.poll(
-                    cx,
-                    |network, kernel| {
-                        network
-                            .read(kernel, end.id, total - filled, |bytes| fill_behind(target, filled, bytes))
-                    },
-                    Network::wait_to_read,
-                );
-                match outcome {
+                match end.poll_read(cx, total - filled, |bytes| fill_behind(target, filled, bytes)) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(0)) => {
                         fill_behind(target, filled, &[]);
                         break Err(io::ErrorKind::UnexpectedEof.into());
                     }
                     Poll::Ready(Ok(count)) => filled += count,
-                    Poll::Ready(Err(error)) => break Err(error),
+                    Poll::Ready(Err(kind)) => break Err(kind.into()),
                 }
             };
             Poll::Ready((outcome, buf.take().expect("polled after it was over")))
@@ -253,12 +243,10 @@ impl TcpStream for SimTcpStream {
                 if rest.is_empty() {
                     break Ok(());
                 }
-                let ask =
-                    |network: &mut Network, kernel: &mut Kernel<Due>| network.write(kernel, end.id, rest);
-                match end.poll(cx, ask, Network::wait_to_write) {
+                match end.poll_write(cx, rest) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(count)) => sent += count,
-                    Poll::Ready(Err(error)) => break Err(error),
+                    Poll::Ready(Err(kind)) => break Err(kind.into()),
                 }
             };
             Poll::Ready((outcome, buf.take().expect("it is there above")))
@@ -315,14 +303,25 @@ fn fill_behind<B: IoBufMut>(buf: &mut Option<B>, filled: usize, bytes: &[u8]) ->
 }
 
 impl End {
+    /// Reads into `take` at most `room` bytes, or waits for some.
     #[inline]
-    fn poll<T>(
+    fn poll_read(
         &self,
         cx: &Context<'_>,
-        ask: impl FnOnce(&mut Network, &mut Kernel<Due>) -> Poll<Result<T, io::ErrorKind>>,
-        wait: impl FnOnce(&mut Network, &mut Kernel<Due>, EndId, Waker),
-    ) -> Poll<io::Result<T>> {
-        poll_in(self.world, cx, ask, |network, kernel, waker| wait(network, kernel, self.id, waker))
+        room: usize,
+        take: impl FnOnce(&[u8]) -> usize,
+    ) -> Poll<Result<usize, io::ErrorKind>> {
+        enter_with_waker(self.world, cx, |Core { network, kernel, .. }, waker| {
+            network.read(kernel, self.id, room, take, || waker.take())
+        })
+    }
+
+    /// Writes from the front of `bytes`, or waits until there is room.
+    #[inline]
+    fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<Result<usize, io::ErrorKind>> {
+        enter_with_waker(self.world, cx, |Core { network, kernel, .. }, waker| {
+            network.write(kernel, self.id, bytes, || waker.take())
+        })
     }
 
     fn close(&self) {
@@ -397,8 +396,7 @@ impl fmt::Debug for SimUdpSocket {
     }
 }
 
-/// Asks the network; if the answer has to be waited for, leaves a waker there. A waker that is not of a world is cloned,
-/// and dropped if it is not needed, with nothing borrowed.
+/// Asks the network; if the answer has to be waited for, leaves a waker there.
 #[inline]
 fn poll_in<T>(
     world: WorldId,
@@ -406,20 +404,43 @@ fn poll_in<T>(
     ask: impl FnOnce(&mut Network, &mut Kernel<Due>) -> Poll<Result<T, io::ErrorKind>>,
     wait: impl FnOnce(&mut Network, &mut Kernel<Due>, Waker),
 ) -> Poll<io::Result<T>> {
-    let mut other = if TaskRef::of(cx.waker()).is_some() { None } else { Some(cx.waker().clone()) };
-    let outcome = enter(world, |Core { network, kernel, .. }| {
+    let outcome = enter_with_waker(world, cx, |Core { network, kernel, .. }, waker| {
         let outcome = ask(network, kernel);
         if outcome.is_pending() {
-            let waker = other.take().or_else(|| TaskRef::clone_of(cx.waker()));
-            wait(network, kernel, waker.expect("it is of a world, or was cloned above"));
+            wait(network, kernel, waker.take());
         }
         outcome
     });
-    drop(other);
-    match outcome {
-        Poll::Ready(Ok(value)) => Poll::Ready(Ok(value)),
-        Poll::Ready(Err(kind)) => Poll::Ready(Err(kind.into())),
-        Poll::Pending => Poll::Pending,
+    outcome.map_err(Into::into)
+}
+
+/// Enters the world with a waker that may be needed there.
+#[inline]
+fn enter_with_waker<R>(
+    world: WorldId,
+    cx: &Context<'_>,
+    body: impl FnOnce(&mut Core, &mut AskedWaker<'_>) -> R,
+) -> R {
+    let waker = cx.waker();
+    let other = if TaskRef::of(waker).is_some() { None } else { Some(waker.clone()) };
+    let mut asked = AskedWaker { waker, other };
+    let outcome = enter(world, |core| body(core, &mut asked));
+    drop(asked);
+    outcome
+}
+
+/// A waker of whoever asks. One that is not of a world is cloned, and dropped if it is not needed, with nothing
+/// borrowed.
+struct AskedWaker<'a> {
+    waker: &'a Waker,
+    other: Option<Waker>,
+}
+
+impl AskedWaker<'_> {
+    #[inline]
+    fn take(&mut self) -> Waker {
+        let waker = self.other.take().or_else(|| TaskRef::clone_of(self.waker));
+        waker.expect("it is of a world, or was cloned, and is asked for once")
     }
 }
 

@@ -1,6 +1,8 @@
 //! One run of one seed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use samestep_provider_traits::{JoinError, JoinHandle};
@@ -69,14 +71,22 @@ pub(crate) fn run_one(
     let world = SimWorld::with_config(plan.config.clone());
     match contained(|| setup(&world)) {
         Ok(mut main) => {
+            // Caught once for all instants, not at each; after one it is the test's own, and otherwise ours.
+            let is_looking = Cell::new(false);
             let mut after_instant = |world: &SimWorld| {
-                if let Err(message) = contained(|| after_instant(world)) {
+                is_looking.set(true);
+                after_instant(world);
+                is_looking.set(false);
+            };
+            let run = || run_to_end(plan, &world, &mut main, &mut after_instant);
+            match catch_unwind(AssertUnwindSafe(run)) {
+                Ok(None) => {}
+                Ok(Some(failure)) => world.fail(failure),
+                Err(payload) if is_looking.get() => {
+                    let message = located_message(&*payload);
                     world.fail(Failure::Check { name: "after each instant".to_owned(), message });
                 }
-            };
-            let end = run_to_end(plan, &world, &mut main, &mut after_instant);
-            if let Some(failure) = end {
-                world.fail(failure);
+                Err(payload) => resume_unwind(payload),
             }
             drop(main);
         }
@@ -154,13 +164,16 @@ fn report(plan: &RunPlan, world: &SimWorld) -> RunReport {
 
 /// Runs code of the test; the message of its panic, and where, if it has one.
 fn contained<T>(body: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
-        let message = panic_message(&*payload);
-        match take_location() {
-            Some(location) => format!("{message}, at {location}"),
-            None => message,
-        }
-    })
+    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| located_message(&*payload))
+}
+
+/// The message of a panic, and where it was, if that is known.
+fn located_message(payload: &(dyn Any + Send)) -> String {
+    let message = panic_message(payload);
+    match take_location() {
+        Some(location) => format!("{message}, at {location}"),
+        None => message,
+    }
 }
 
 const TIME_LIMIT: Duration = Duration::from_secs(600);

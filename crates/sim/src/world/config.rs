@@ -150,7 +150,7 @@ impl WorldConfig {
             polls_per_instant_max: self.polls_per_instant_max,
             is_spinning: false,
             polls: 0,
-            polls_of_instant: 0,
+            polls_before_instant: 0,
             schedule,
             polled: keeps_all.then(Vec::new),
             random,

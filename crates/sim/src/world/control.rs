@@ -82,6 +82,7 @@ impl SimWorld {
             return;
         }
         state.state = NodeState::Paused;
+        core.nodes.note_special();
         let before = core.kernel.node.replace(node);
         core.kernel.record([u64::from(b'p'), 0, 0, 0], || Traced::NodePaused);
         core.kernel.node = before;
@@ -113,7 +114,9 @@ impl SimWorld {
     /// Makes each poll of a task of `node` take this long, one after the other; zero is as fast as it can be.
     pub fn slow_down(&self, node: NodeId, poll_takes: Duration) {
         let nanos = u64::try_from(poll_takes.as_nanos()).unwrap_or(u64::MAX);
-        self.shared.core.borrow_mut().nodes.get_mut(node).poll_nanos = nanos;
+        let nodes = &mut self.shared.core.borrow_mut().nodes;
+        nodes.get_mut(node).poll_nanos = nanos;
+        nodes.note_special();
     }
 
     /// Makes the wall clock of `node` jump forward. Its monotonic clock goes on as ever.

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -68,38 +68,30 @@ impl Shared {
     /// then, and runs what is ready. Tells whether it got that far.
     pub(crate) fn step(&self, limit: SimTime) -> bool {
         let _current = make_current(self.id);
-        if self.is_anything_ready() && self.run_ready_and_fail() {
-            // Whoever drives the world hears of it before time goes on.
-            return true;
-        }
-        let mut polled = None;
-        let turn = {
-            let core = &mut *self.core.borrow_mut();
-            let ready = &mut *self.ready.borrow_mut();
-            if !core.handle_next_instant(limit, ready) {
+        {
+            let mut core = self.core.borrow_mut();
+            let mut ready = self.ready.borrow_mut();
+            if !core.kernel.is_quiet() || !ready.is_empty() || self.foreign.is_any() {
+                drop((core, ready));
+                if self.run_ready_and_fail() {
+                    // Whoever drives the world hears of it before time goes on.
+                    return true;
+                }
+                core = self.core.borrow_mut();
+                ready = self.ready.borrow_mut();
+            }
+            if !core.handle_next_instant(limit, &mut ready) {
                 return false;
             }
-            if core.network.has_questions() {
-                None
-            } else {
-                Some(self.next_turn_of(core, ready, &mut polled))
+            if !core.network.has_questions() {
+                drop((core, ready));
+                self.take_turns();
+                return true;
             }
-        };
-        if let Some(turn) = turn {
-            self.take_turns(turn, polled);
-        } else {
-            self.judge_messages();
-            self.run_ready();
         }
+        self.judge_messages();
+        self.run_ready();
         true
-    }
-
-    /// Whether something was started or woken since tasks ran last.
-    #[inline]
-    fn is_anything_ready(&self) -> bool {
-        let kernel = &self.core.borrow().kernel;
-        let is_quiet = kernel.woken.is_empty() && kernel.to_wake.is_empty() && kernel.to_drop.is_empty();
-        !is_quiet || !self.ready.borrow().is_empty() || self.foreign.is_any()
     }
 
     /// Runs what is ready, and tells whether anything failed.
@@ -208,96 +200,91 @@ impl Shared {
         if self.foreign.is_any() {
             self.note_foreign_wakes();
         }
-        let mut polled = None;
-        let turn = self.next_turn(&mut polled);
-        self.take_turns(turn, polled);
+        self.take_turns();
     }
 
-    /// Takes this turn, for which `polled` was taken, and those after it.
-    fn take_turns(&self, mut turn: Turn, mut polled: Option<(TaskRef, TaskFuture)>) {
-        loop {
-            match turn {
-                Turn::Poll => {
-                    let Some((task, future)) = &mut polled else { return };
-                    let waker = task.waker();
-                    let mut context = Context::from_waker(&waker);
-                    let outcome = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
-                    // Dropping such a waker does nothing.
-                    mem::forget(waker);
-                    match outcome {
-                        Ok(Poll::Pending) => {}
-                        Ok(Poll::Ready(())) => self.end_task(polled.take(), None),
-                        Err(payload) => self.end_task(polled.take(), Some(payload)),
+    fn take_turns(&self) {
+        while let Some((task, mut future)) = self.next_to_poll() {
+            // Dropping such a waker does nothing.
+            let waker = ManuallyDrop::new(task.waker());
+            let mut context = Context::from_waker(&waker);
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
+                Ok(Poll::Pending) => {
+                    if let Some(future) = self.put_back(task, future) {
+                        self.end_task(task, future, None);
                     }
                 }
+                Ok(Poll::Ready(())) => self.end_task(task, future, None),
+                Err(payload) => self.end_task(task, future, Some(payload)),
+            }
+        }
+    }
+
+    /// Takes the next task, unless none is ready.
+    #[inline]
+    fn next_to_poll(&self) -> Option<(TaskRef, TaskFuture)> {
+        {
+            let core = &mut *self.core.borrow_mut();
+            let ready = &mut *self.ready.borrow_mut();
+            if ready.is_empty() && core.kernel.to_wake.is_empty() && core.kernel.to_drop.is_empty() {
+                // Most often one task was woken, or none: then there is nothing to pick.
+                match core.kernel.woken[..] {
+                    [] => return None,
+                    [task] if task.world == self.id && core.may_poll() && core.nodes.were_all_plain() => {
+                        core.kernel.woken.clear();
+                        if !ready.take_woken(task.slot, task.generation) {
+                            return None;
+                        }
+                        if let Some(future) = core.take_future(task.slot) {
+                            ready.set_polled(Some(task.slot));
+                            return Some((task, future));
+                        }
+                        // It was aborted.
+                        ready.wake(task.slot, task.generation);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.pick_next()
+    }
+
+    fn pick_next(&self) -> Option<(TaskRef, TaskFuture)> {
+        loop {
+            let turn = {
+                let core = &mut *self.core.borrow_mut();
+                let ready = &mut *self.ready.borrow_mut();
+                self.pick(core, ready)
+            };
+            match turn {
+                Turn::Poll(task, future) => return Some((task, future)),
                 Turn::Cancel(slot) => self.cancel(slot),
                 Turn::Flush => self.flush_wakers(),
-                Turn::End => self.end_task(polled.take(), None),
-                Turn::Over => break,
+                Turn::Over => return None,
             }
-            turn = self.next_turn(&mut polled);
         }
     }
 
-    /// Puts back the task that was polled, which has to wait, and takes the next.
-    fn next_turn(&self, polled: &mut Option<(TaskRef, TaskFuture)>) -> Turn {
+    /// Puts back the task that was polled, which has to wait; gives its future back if it was cancelled meanwhile.
+    #[inline]
+    fn put_back(&self, task: TaskRef, future: TaskFuture) -> Option<TaskFuture> {
         let core = &mut *self.core.borrow_mut();
         let ready = &mut *self.ready.borrow_mut();
-        self.next_turn_of(core, ready, polled)
-    }
-
-    #[inline]
-    fn next_turn_of(
-        &self,
-        core: &mut Core,
-        ready: &mut Ready,
-        polled: &mut Option<(TaskRef, TaskFuture)>,
-    ) -> Turn {
-        if let Some((task, future)) = polled.take() {
-            ready.set_polled(None);
-            if ready.generation(task.slot) != task.generation {
-                *polled = Some((task, future));
-                return Turn::End;
-            }
-            let behind = core.schedule.polled(ready.woke_itself(task.slot));
-            core.kernel.node = None;
-            core.kernel.task = None;
-            if let Some(found) = core.tasks.get_mut(task.slot) {
-                mem::swap(&mut found.waits, &mut core.kernel.waits);
-                found.future = Some(future);
-                if let Some(priority) = behind {
-                    found.priority = priority;
-                }
+        ready.set_polled(None);
+        if ready.generation(task.slot) != task.generation {
+            return Some(future);
+        }
+        let behind = core.schedule.polled(ready.woke_itself(task.slot));
+        core.kernel.node = None;
+        core.kernel.task = None;
+        if let Some(found) = core.tasks.get_mut(task.slot) {
+            mem::swap(&mut found.waits, &mut core.kernel.waits);
+            found.future = Some(future);
+            if let Some(priority) = behind {
+                found.priority = priority;
             }
         }
-        if !(core.kernel.to_wake.is_empty() && core.kernel.to_drop.is_empty()) {
-            self.note_woken(core, ready);
-            return Turn::Flush;
-        }
-        if core.polls_of_instant >= core.polls_per_instant_max {
-            self.note_woken(core, ready);
-            core.is_spinning |= !ready.is_empty();
-            return Turn::Over;
-        }
-        if ready.is_empty() {
-            // Most often one task was woken, or none: then there is nothing to pick.
-            match core.kernel.woken[..] {
-                [] => return Turn::Over,
-                [task] if task.world == self.id => {
-                    core.kernel.woken.clear();
-                    let slot = ready.take_woken(task.slot, task.generation);
-                    return slot
-                        .and_then(|slot| self.begin_turn(core, ready, slot, polled))
-                        .unwrap_or(Turn::Over);
-                }
-                _ => {}
-            }
-        }
-        self.note_woken(core, ready);
-        if !core.kernel.to_wake.is_empty() {
-            return Turn::Flush;
-        }
-        self.pick(core, ready, polled)
+        None
     }
 
     /// Makes ready the tasks that models woke. Those of other worlds are woken when nothing is borrowed.
@@ -311,9 +298,17 @@ impl Shared {
         }
     }
 
-    fn pick(&self, core: &mut Core, ready: &mut Ready, polled: &mut Option<(TaskRef, TaskFuture)>) -> Turn {
+    fn pick(&self, core: &mut Core, ready: &mut Ready) -> Turn {
+        self.note_woken(core, ready);
+        if !(core.kernel.to_wake.is_empty() && core.kernel.to_drop.is_empty()) {
+            return Turn::Flush;
+        }
+        if !core.may_poll() {
+            core.is_spinning |= !ready.is_empty();
+            return Turn::Over;
+        }
         while let Some(slot) = core.schedule.pick(ready, &core.tasks, &mut core.kernel.choices) {
-            if let Some(turn) = self.begin_turn(core, ready, slot, polled) {
+            if let Some(turn) = self.begin_turn(core, ready, slot) {
                 return turn;
             }
         }
@@ -321,55 +316,22 @@ impl Shared {
     }
 
     /// What becomes of the task in `slot`, which was picked; nothing if it may not run now.
-    #[inline]
-    fn begin_turn(
-        &self,
-        core: &mut Core,
-        ready: &mut Ready,
-        slot: u32,
-        polled: &mut Option<(TaskRef, TaskFuture)>,
-    ) -> Option<Turn> {
-        let task = core.tasks.get_mut(slot)?;
-        if task.is_aborted {
+    fn begin_turn(&self, core: &mut Core, ready: &mut Ready, slot: u32) -> Option<Turn> {
+        if core.tasks.get_mut(slot)?.is_aborted {
             return Some(Turn::Cancel(slot));
         }
-        let reference = TaskRef { world: self.id, slot, generation: ready.generation(slot) };
-        if let Some(node) = task.node {
-            let node = core.nodes.get_mut(node);
-            if node.state == NodeState::Paused {
-                node.held.push(slot);
-                return None;
-            }
-            if node.poll_nanos > 0 && task.turn == SlowTurn::None {
-                let start = node.busy_until.max(core.kernel.now);
-                node.busy_until = start.after_nanos(node.poll_nanos);
-                core.kernel.events.put(node.busy_until, Due::Turn(reference));
-                task.turn = SlowTurn::Waits;
-            }
-            if task.turn == SlowTurn::Waits {
-                return None;
-            }
-            task.turn = SlowTurn::None;
+        let task = TaskRef { world: self.id, slot, generation: ready.generation(slot) };
+        if !core.nodes.were_all_plain() && !core.runs_now(task) {
+            return None;
         }
-        *polled = Some((reference, task.future.take()?));
-        task.polls += 1;
-        core.polls += 1;
-        core.polls_of_instant += 1;
-        core.kernel.node = task.node;
-        core.kernel.task = Some(task.id);
-        core.kernel.waits.clear();
-        core.kernel.record([u64::from(b'P'), 0, 0, 0], || Traced::TaskPolled);
-        if let Some(polled) = &mut core.polled {
-            polled.push(task.id);
-        }
+        let future = core.take_future(slot)?;
         ready.set_polled(Some(slot));
-        Some(Turn::Poll)
+        Some(Turn::Poll(task, future))
     }
 
     /// Ends the task that was polled: its output is there, it panicked, or it was cancelled while it ran.
     #[cold]
-    fn end_task(&self, polled: Option<(TaskRef, TaskFuture)>, panic: Option<Box<dyn Any + Send>>) {
-        let Some((task, future)) = polled else { return };
+    fn end_task(&self, task: TaskRef, future: TaskFuture, panic: Option<Box<dyn Any + Send>>) {
         let removed = {
             let core = &mut *self.core.borrow_mut();
             let ready = &mut *self.ready.borrow_mut();
@@ -416,6 +378,61 @@ impl Shared {
 }
 
 impl Core {
+    /// Whether more tasks may be polled at this instant.
+    #[inline]
+    const fn may_poll(&self) -> bool {
+        self.polls - self.polls_before_instant < self.polls_per_instant_max
+    }
+
+    /// Whether a task that was picked is polled now, and not only when its node goes on, or gets to it.
+    #[cold]
+    fn runs_now(&mut self, reference: TaskRef) -> bool {
+        let Some(task) = self.tasks.get_mut(reference.slot) else { return false };
+        let Some(node) = task.node else { return true };
+        let node = self.nodes.get_mut(node);
+        if node.state == NodeState::Paused {
+            node.held.push(reference.slot);
+            return false;
+        }
+        if node.poll_nanos > 0 && task.turn == SlowTurn::None {
+            let start = node.busy_until.max(self.kernel.now);
+            node.busy_until = start.after_nanos(node.poll_nanos);
+            self.kernel.events.put(node.busy_until, Due::Turn(reference));
+            task.turn = SlowTurn::Waits;
+        }
+        if task.turn == SlowTurn::Waits {
+            return false;
+        }
+        task.turn = SlowTurn::None;
+        true
+    }
+
+    /// Takes a task's future to be polled, unless it was aborted.
+    #[inline]
+    fn take_future(&mut self, slot: u32) -> Option<TaskFuture> {
+        let task = self.tasks.get_mut(slot)?;
+        if task.is_aborted {
+            return None;
+        }
+        let future = task.future.take()?;
+        task.polls += 1;
+        self.polls += 1;
+        self.kernel.node = task.node;
+        self.kernel.task = Some(task.id);
+        self.kernel.waits.clear();
+        if self.polled.is_some() {
+            self.note_polled(slot);
+        }
+        self.kernel.record([u64::from(b'P'), 0, 0, 0], || Traced::TaskPolled);
+        Some(future)
+    }
+
+    #[cold]
+    fn note_polled(&mut self, slot: u32) {
+        let task = self.tasks.id(slot);
+        self.polled.get_or_insert_default().extend(task);
+    }
+
     /// Whether handles of `home` may do anything: its node is up, and has not rebooted since.
     pub(crate) fn is_there(&self, home: Home) -> bool {
         home.node.is_none_or(|node| self.nodes.is_booted(node, home.boot))
@@ -432,7 +449,7 @@ impl Core {
         let Some((time, first)) = self.kernel.events.take_due_before(limit, fence) else { return false };
         if time > self.kernel.now {
             self.kernel.now = time;
-            self.polls_of_instant = 0;
+            self.polls_before_instant = self.polls;
         }
         self.handle(first, ready);
         while let Some((_, due)) = self.kernel.events.take_due_before(time, fence) {
@@ -513,12 +530,10 @@ pub(crate) struct Pulse {
 
 /// What the executor does next.
 enum Turn {
-    /// The task that was taken is to be polled.
-    Poll,
+    /// A task is to be polled.
+    Poll(TaskRef, TaskFuture),
     /// A task was aborted.
     Cancel(u32),
-    /// The task that was polled was cancelled meanwhile.
-    End,
     /// Models put wakers aside that are not ours.
     Flush,
     Over,

@@ -90,7 +90,7 @@ pub(crate) struct Core {
     /// Whether tasks went on beyond that, in the instant that is now.
     pub(crate) is_spinning: bool,
     pub(crate) polls: u64,
-    polls_of_instant: u64,
+    polls_before_instant: u64,
     schedule: Schedule,
     polled: Option<Vec<TaskId>>,
     /// The random numbers of the test itself.

@@ -51,6 +51,7 @@ pub(crate) enum NodeState {
 #[derive(Debug, Default)]
 pub(crate) struct Nodes {
     list: Vec<Node>,
+    were_special: bool,
 }
 
 impl Nodes {
@@ -88,6 +89,17 @@ impl Nodes {
     /// If it is of another world.
     pub(crate) fn get_mut(&mut self, node: NodeId) -> &mut Node {
         self.list.get_mut(node.0 as usize).expect("a node of this world")
+    }
+
+    /// From now on it matters to each turn whether its node is paused or slow.
+    pub(super) const fn note_special(&mut self) {
+        self.were_special = true;
+    }
+
+    /// Whether no node was ever paused or slow.
+    #[inline]
+    pub(super) const fn were_all_plain(&self) -> bool {
+        !self.were_special
     }
 
     /// All nodes, in order.

@@ -63,15 +63,15 @@ impl Ready {
         }
     }
 
-    /// As [`Self::wake`] and [`Self::take`] in one, while no task is ready: most often one is woken at a time.
+    /// As [`Self::wake`] and [`Self::take`] in one, while no task is ready. Tells whether there is such a task.
     #[inline]
-    pub(super) fn take_woken(&mut self, slot: u32, generation: u32) -> Option<u32> {
-        let flags = self.slots.get_mut(slot as usize)?;
+    pub(super) fn take_woken(&mut self, slot: u32, generation: u32) -> bool {
+        let Some(flags) = self.slots.get_mut(slot as usize) else { return false };
         if flags.generation != generation || !flags.is_taken {
-            return None;
+            return false;
         }
         flags.woke_itself = false;
-        Some(slot)
+        true
     }
 
     /// Takes the task that waited for `place` others in this round, to be polled.
