@@ -1,22 +1,31 @@
-//! The line under construction.
+//! Lines under construction, one behind the other.
 
-/// Bytes that are written from the front, into room that was made beforehand.
+/// Bytes that are written behind those that were, into room that was made beforehand.
 ///
-/// Room is made once a line, and short pieces are copied without a call: most of a line is short pieces.
+/// Room is made once a line, and short pieces are copied without a call: most of a line is short pieces. Lines stay
+/// until there are many, so that they are hashed together: a hash is slow at its ends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LineBuffer {
     bytes: Vec<u8>,
+    /// Where the last line begins.
+    start: usize,
     len: usize,
 }
 
 impl LineBuffer {
-    /// Begins a new line of at most `bytes_max` bytes.
+    /// Begins a new line of at most `bytes_max` bytes, behind the others.
     #[inline]
     pub(super) fn begin(&mut self, bytes_max: usize) {
-        self.len = 0;
-        if self.bytes.len() < bytes_max {
-            self.bytes.resize(bytes_max.next_power_of_two(), 0);
+        self.start = self.len;
+        let needed = self.len + bytes_max + SLACK;
+        if self.bytes.len() < needed {
+            self.bytes.resize(needed.next_power_of_two(), 0);
         }
+    }
+
+    /// Forgets all lines.
+    pub(super) fn clear(&mut self) {
+        (self.start, self.len) = (0, 0);
     }
 
     /// # Panics
@@ -35,18 +44,24 @@ impl LineBuffer {
         self.len = end;
     }
 
-    /// Room for the next `len` bytes, to be filled by the caller.
+    /// Appends the first `len` of `bytes`. All are copied, which is faster than a number of them that is not known.
     #[inline]
-    pub(super) fn take(&mut self, len: usize) -> &mut [u8] {
-        let start = self.len;
+    pub(super) fn put_first<const N: usize>(&mut self, bytes: &[u8; N], len: usize) {
+        const { assert!(N <= SLACK) };
+        self.bytes[self.len..self.len + N].copy_from_slice(bytes);
         self.len += len;
-        &mut self.bytes[start..start + len]
     }
 
-    /// The line so far.
+    /// The lines so far.
     #[inline]
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+
+    /// The last line.
+    #[inline]
+    pub(super) fn last(&self) -> &[u8] {
+        &self.bytes[self.start..self.len]
     }
 }
 
@@ -60,6 +75,7 @@ fn copy(to: &mut [u8], from: &[u8]) {
         4..8 => copy_ends::<4>(to, from),
         8..16 => copy_ends::<8>(to, from),
         16..=32 => copy_ends::<16>(to, from),
+        33..=64 => copy_ends::<32>(to, from),
         _ => to.copy_from_slice(from),
     }
 }
@@ -72,6 +88,9 @@ fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
     to[behind..].copy_from_slice(&from[behind..]);
 }
 
+/// Room behind a line for what is copied and does not count.
+const SLACK: usize = 80;
+
 #[cfg(test)]
 mod tests {
     use super::LineBuffer;
@@ -79,15 +98,22 @@ mod tests {
     #[test]
     fn pieces_of_all_lengths_stand_one_behind_the_other() {
         let text: Vec<u8> = (0..=255).collect();
-        for len in 0..=70 {
+        for len in 0..=140 {
             let mut buffer = LineBuffer::default();
+            let mut all = Vec::new();
             for _ in 0..2 {
-                buffer.begin(2 * len + 2);
+                buffer.begin(2 * len + 4);
                 buffer.put(&text[..len]);
                 buffer.put_byte(b'|');
+                buffer.put_first(b"ab and more", 2);
                 buffer.put(&text[100..100 + len]);
-                assert_eq!(buffer.as_bytes(), [&text[..len], b"|", &text[100..100 + len]].concat());
+                buffer.put_byte(b'\n');
+                let line = [&text[..len], b"|ab", &text[100..100 + len], b"\n"].concat();
+                all.extend_from_slice(&line);
+                assert_eq!((buffer.last(), buffer.as_bytes()), (&line[..], &all[..]));
             }
+            buffer.clear();
+            assert_eq!((buffer.last(), buffer.as_bytes()), (&b""[..], &b""[..]));
         }
     }
 }
