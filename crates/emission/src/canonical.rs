@@ -7,14 +7,14 @@ use crate::id::{Epoch, Seq, SubscriptionId};
 use crate::notifier::{Delivery, DeliveryKind};
 
 mod buffer;
-mod decimal;
 mod escape;
+mod head;
 mod prefix;
 
 use buffer::LineBuffer;
-use decimal::{DIGITS_MAX, put_decimal};
 use escape::{ESCAPED_BYTES, put_escaped};
-use prefix::Prefixes;
+use head::{put_chunk, put_decimal};
+use prefix::{Prefixes, Stream};
 
 /// What one line tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +114,7 @@ impl Canonicalizer {
         self.begin(
             (emission.fingerprint, emission.subscription, emission.epoch),
             number,
+            (b"|", 1),
             bytes_max(emission),
         );
         match self.version {
@@ -127,21 +128,15 @@ impl Canonicalizer {
     pub fn delivery(&mut self, delivery: &Delivery<'_>) -> Option<&[u8]> {
         let number = self.number(delivery.seq)?;
         let Delivery { fingerprint, subscription, epoch, payload, .. } = *delivery;
-        self.begin((fingerprint, subscription, epoch), number, ESCAPED_BYTES * payload.len());
-        match (self.version, delivery.kind) {
-            (LineVersion::V1, _) => {
-                // SevenDB has no other event.
-                self.buffer.put(b"DATA|delta=");
-                self.buffer.put(payload);
-            }
-            (LineVersion::V2, DeliveryKind::Event) => {
-                self.buffer.put(b"DATA|delta=");
-                put_escaped(&mut self.buffer, payload);
-            }
-            (LineVersion::V2, DeliveryKind::Snapshot) => {
-                self.buffer.put(b"SNAPSHOT|delta=");
-                put_escaped(&mut self.buffer, payload);
-            }
+        // SevenDB has no other event.
+        let names = match (self.version, delivery.kind) {
+            (LineVersion::V2, DeliveryKind::Snapshot) => (b"|SNAPSHOT|delta=", 16),
+            _ => (b"|DATA|delta=    ", 12),
+        };
+        self.begin((fingerprint, subscription, epoch), number, names, 1 + ESCAPED_BYTES * payload.len());
+        match self.version {
+            LineVersion::V1 => self.buffer.put(payload),
+            LineVersion::V2 => put_escaped(&mut self.buffer, payload),
         }
         Some(self.end())
     }
@@ -178,18 +173,27 @@ impl Canonicalizer {
         }
     }
 
-    /// Begins a line of `stream`, up to the bar behind the number; at most `bytes_max` bytes follow, and a few for
-    /// names.
+    /// Begins a line of `stream`, up to and with the first so many bytes of `names`; at most `bytes_max` follow.
     #[inline]
-    fn begin(&mut self, stream: (Fingerprint, SubscriptionId, Epoch), number: u64, bytes_max: usize) {
+    fn begin<const N: usize>(
+        &mut self,
+        stream: Stream,
+        number: u64,
+        names: (&[u8; N], usize),
+        bytes_max: usize,
+    ) {
         if self.buffer.as_bytes().len() >= HASHED_BYTES {
             self.hash.update(self.buffer.as_bytes());
             self.buffer.clear();
         }
-        self.buffer.begin(LINE_BYTES + bytes_max);
-        self.prefixes.put(&mut self.buffer, stream);
-        put_decimal(&mut self.buffer, number);
-        self.buffer.put_byte(b'|');
+        self.buffer.begin(bytes_max);
+        let prefixes = &mut self.prefixes;
+        self.buffer.put_head(|head| {
+            let at = prefixes.put(head, stream);
+            let at = put_decimal(head, at, number);
+            put_chunk(head, at, names.0);
+            at + names.1
+        });
     }
 
     #[inline]
@@ -239,11 +243,11 @@ impl std::fmt::Debug for Canonicalizer {
     }
 }
 
-/// What event and fields take at most in either version.
+/// What event, fields and line break take at most in either version.
 #[inline]
 fn bytes_max(emission: &Emission<'_>) -> usize {
     let fields = emission.fields.iter().map(|(key, value)| 2 + ESCAPED_BYTES * (key.len() + value.len()));
-    ESCAPED_BYTES * emission.event.len() + fields.sum::<usize>()
+    ESCAPED_BYTES * emission.event.len() + fields.sum::<usize>() + 1
 }
 
 /// Two fields of an emission have one key.
@@ -254,8 +258,6 @@ pub struct DuplicateKey {
     pub place: usize,
 }
 
-/// What the rest of a line takes at most: its beginning, its number, the names in a delivery, bars and line break.
-const LINE_BYTES: usize = prefix::BYTES_MAX + DIGITS_MAX + 32;
 /// So many bytes of lines are hashed at once.
 const HASHED_BYTES: usize = 8 << 10;
 

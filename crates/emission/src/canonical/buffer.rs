@@ -1,5 +1,7 @@
 //! Lines under construction, one behind the other.
 
+use super::head::{HEAD_BYTES, Head};
+
 /// Bytes that are written behind those that were, into room that was made beforehand.
 ///
 /// Room is made once a line, and short pieces are copied without a call: most of a line is short pieces. Lines stay
@@ -13,11 +15,11 @@ pub(super) struct LineBuffer {
 }
 
 impl LineBuffer {
-    /// Begins a new line of at most `bytes_max` bytes, behind the others.
+    /// Begins a new line of a head and at most `bytes_max` bytes, behind the others.
     #[inline]
     pub(super) fn begin(&mut self, bytes_max: usize) {
         self.start = self.len;
-        let needed = self.len + bytes_max + SLACK;
+        let needed = self.len + HEAD_BYTES + bytes_max;
         if self.bytes.len() < needed {
             self.bytes.resize(needed.next_power_of_two(), 0);
         }
@@ -44,12 +46,11 @@ impl LineBuffer {
         self.len = end;
     }
 
-    /// Appends the first `len` of `bytes`. All are copied, which is faster than a number of them that is not known.
+    /// Appends what `write` writes and says how long it is; at most once a line, at its front.
     #[inline]
-    pub(super) fn put_first<const N: usize>(&mut self, bytes: &[u8; N], len: usize) {
-        const { assert!(N <= SLACK) };
-        self.bytes[self.len..self.len + N].copy_from_slice(bytes);
-        self.len += len;
+    pub(super) fn put_head(&mut self, write: impl FnOnce(&mut Head) -> usize) {
+        let head = self.bytes[self.len..].first_chunk_mut().expect("there is room for a line");
+        self.len += write(head);
     }
 
     /// The lines so far.
@@ -88,9 +89,6 @@ fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
     to[behind..].copy_from_slice(&from[behind..]);
 }
 
-/// Room behind a line for what is copied and does not count.
-const SLACK: usize = 80;
-
 #[cfg(test)]
 mod tests {
     use super::LineBuffer;
@@ -102,13 +100,16 @@ mod tests {
             let mut buffer = LineBuffer::default();
             let mut all = Vec::new();
             for _ in 0..2 {
-                buffer.begin(2 * len + 4);
+                buffer.begin(2 * len + 2);
+                buffer.put_head(|head| {
+                    head[..5].copy_from_slice(b"ab___");
+                    2
+                });
                 buffer.put(&text[..len]);
                 buffer.put_byte(b'|');
-                buffer.put_first(b"ab and more", 2);
                 buffer.put(&text[100..100 + len]);
                 buffer.put_byte(b'\n');
-                let line = [&text[..len], b"|ab", &text[100..100 + len], b"\n"].concat();
+                let line = [b"ab", &text[..len], b"|", &text[100..100 + len], b"\n"].concat();
                 all.extend_from_slice(&line);
                 assert_eq!((buffer.last(), buffer.as_bytes()), (&line[..], &all[..]));
             }
