@@ -9,9 +9,9 @@ use std::hint::black_box;
 
 use clap::Args;
 use samestep_emission::{
-    Applied, Canonicalizer, Change, ClientId, Emission, Epoch, Fingerprint, Index, Limits, LineVersion,
-    NodeId, Notifier, NotifierOptions, Numbering, Outbox, Output, Position, Reconnect, Seq, StallPolicy,
-    SubscriptionId, Target, Term, Tick, Token,
+    Applied, Canonicalizer, Change, ClientId, Delivery, DeliveryKind, Emission, Epoch, Fingerprint, Index,
+    Limits, LineVersion, NodeId, Notifier, NotifierOptions, Numbering, Outbox, Output, Position, Reconnect,
+    Seq, StallPolicy, SubscriptionId, Target, Term, Tick, Token,
 };
 use xxhash_rust::xxh64::Xxh64;
 
@@ -79,9 +79,11 @@ pub(crate) fn run(args: &EmissionArgs) -> Result<()> {
     }
     for payload in [16, 64, 256, 1024] {
         for version in [LineVersion::V1, LineVersion::V2] {
-            let name = format!("lines/{version:?} payload={payload}");
-            if wanted(&name) {
-                lines(&name, version, payload, (20_000_000 / size) / (payload + 64), rounds)?;
+            for face in [Face::Delivery, Face::Emission] {
+                let name = format!("lines/{version:?} {face:?} payload={payload}");
+                if wanted(&name) {
+                    lines(&name, (version, face), payload, (40_000_000 / size) / (payload + 64), rounds)?;
+                }
             }
         }
     }
@@ -195,7 +197,13 @@ fn snapshot(events: u64) -> Result<(f64, f64)> {
 }
 
 /// Canonical lines with their stream hash, beside a copy of the same bytes, and their hash in one go and line by line.
-fn lines(name: &str, version: LineVersion, payload: u64, events: u64, rounds: u32) -> Result<()> {
+fn lines(
+    name: &str,
+    (version, face): (LineVersion, Face),
+    payload: u64,
+    events: u64,
+    rounds: u32,
+) -> Result<()> {
     let value: Vec<u8> = (0..payload).map(|at| b'a' + (at % 26) as u8).collect();
     let emission = |at| Emission {
         fingerprint: Fingerprint::new(0x1234_5678_9abc_def0),
@@ -220,8 +228,16 @@ fn lines(name: &str, version: LineVersion, payload: u64, events: u64, rounds: u3
         let mut canonical = Canonicalizer::new(version, Numbering::Own);
         let started = Started::now();
         for at in 0..events {
-            let fields: [(&[u8], &[u8]); 1] = [(b"delta", &value)];
-            black_box(canonical.line(&Emission { fields: &fields, ..emission(at) })?);
+            let emission = emission(at);
+            if face == Face::Delivery {
+                let Emission { fingerprint, subscription, epoch, seq, .. } = emission;
+                let (term, kind, payload) = (Term::new(1), DeliveryKind::Event, black_box(&value[..]));
+                let delivery = Delivery { subscription, fingerprint, term, epoch, seq, kind, payload };
+                black_box(canonical.delivery(&delivery));
+            } else {
+                let fields: [(&[u8], &[u8]); 1] = [black_box((b"delta", &value))];
+                black_box(canonical.line(&Emission { fields: &fields, ..black_box(emission) })?);
+            }
         }
         let took = started.elapsed_s();
         if canonical.digest() != xxhash_rust::xxh64::xxh64(&text, 0) {
@@ -257,6 +273,15 @@ fn lines(name: &str, version: LineVersion, payload: u64, events: u64, rounds: u3
     write!(told, "{:.2} of XXH64 at once, {:.3} of memcpy |", ours / at_once, ours / copied)?;
     println!("{told}");
     Ok(())
+}
+
+/// What lines are made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Face {
+    /// What a notifier hands out, whose names are known.
+    Delivery,
+    /// An event of any name, with fields of any names.
+    Emission,
 }
 
 /// CPU time of this thread: what others do on the machine changes it less than the time of day.

@@ -7,12 +7,14 @@ use crate::id::{Epoch, Seq, SubscriptionId};
 use crate::notifier::{Delivery, DeliveryKind};
 
 mod buffer;
-mod decimal;
 mod escape;
+mod head;
+mod prefix;
 
 use buffer::LineBuffer;
-use decimal::{DIGITS_MAX, put_decimal};
 use escape::{ESCAPED_BYTES, put_escaped};
+use head::{put_chunk, put_decimal};
+use prefix::{Prefixes, Stream};
 
 /// What one line tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +61,7 @@ pub enum Numbering {
 
 /// Turns emissions into lines, one at a time, and hashes them as they go.
 ///
-/// The lines are lent from one buffer that grows to the longest of them: nothing is allocated per line.
+/// The lines are lent from one buffer, of some KiB or twice the longest of them: nothing is allocated per line.
 ///
 /// ```
 /// use samestep_emission::{Canonicalizer, Emission, Epoch, Fingerprint, LineVersion, Numbering, Seq, SubscriptionId};
@@ -81,12 +83,12 @@ pub enum Numbering {
 pub struct Canonicalizer {
     version: LineVersion,
     numbering: Numbering,
-    /// The last line, with its line break.
+    /// Lines that are not hashed yet, and the last one; with their line breaks.
     buffer: LineBuffer,
-    /// The last fingerprint and its digits: most often it is the next one's, too.
-    fingerprint: (Fingerprint, LineBuffer),
+    prefixes: Prefixes,
     /// Order of the fields of the last line.
     order: Vec<u32>,
+    /// Over the lines before those in the buffer.
     hash: Xxh64,
     count: u64,
 }
@@ -94,12 +96,8 @@ pub struct Canonicalizer {
 impl Canonicalizer {
     /// An empty transcript.
     pub fn new(version: LineVersion, numbering: Numbering) -> Self {
-        let mut digits = LineBuffer::default();
-        digits.begin(DIGITS_MAX);
-        put_decimal(&mut digits, 0);
-        let fingerprint = (Fingerprint::default(), digits);
-        let (buffer, order) = (LineBuffer::default(), Vec::new());
-        Self { version, numbering, buffer, fingerprint, order, hash: Xxh64::new(0), count: 0 }
+        let (buffer, prefixes, order) = (LineBuffer::default(), Prefixes::new(version), Vec::new());
+        Self { version, numbering, buffer, prefixes, order, hash: Xxh64::new(0), count: 0 }
     }
 
     /// The line of `emission`, without its line break, or `None` if the numbering leaves it out.
@@ -108,49 +106,44 @@ impl Canonicalizer {
     ///
     /// [`DuplicateKey`] if two fields have one key: their order would not be canonical. The transcript stays as it is.
     pub fn line(&mut self, emission: &Emission<'_>) -> Result<Option<&[u8]>, DuplicateKey> {
-        let number = match self.numbering {
-            Numbering::Own => emission.seq.get(),
-            Numbering::FirstPlaces(places) if self.count >= places => return Ok(None),
-            Numbering::FirstPlaces(_) => self.count + 1,
-        };
+        let Some(number) = self.number(emission.seq) else { return Ok(None) };
         let is_sorted = emission.fields.windows(2).all(|pair| pair[0].0 < pair[1].0);
         if !is_sorted {
             self.sort(emission.fields)?;
         }
-        self.buffer.begin(bytes_max(emission));
-        if self.fingerprint.0 != emission.fingerprint {
-            self.fingerprint.0 = emission.fingerprint;
-            self.fingerprint.1.begin(DIGITS_MAX);
-            put_decimal(&mut self.fingerprint.1, emission.fingerprint.get());
-        }
+        self.begin(
+            (emission.fingerprint, emission.subscription, emission.epoch),
+            number,
+            (b"|", 1),
+            bytes_max(emission),
+        );
         match self.version {
-            LineVersion::V1 => self.put_v1(emission, number, is_sorted),
-            LineVersion::V2 => self.put_v2(emission, number, is_sorted),
+            LineVersion::V1 => self.put_rest(emission, is_sorted, LineBuffer::put),
+            LineVersion::V2 => self.put_rest(emission, is_sorted, put_escaped),
         }
-        self.buffer.put_byte(b'\n');
-        self.hash.update(self.buffer.as_bytes());
-        self.count += 1;
-        Ok(self.last_line())
+        Ok(Some(self.end()))
     }
 
     /// The line of `delivery`: event `DATA`, or `SNAPSHOT` in v2 if it is one, with its payload as field `delta`.
     pub fn delivery(&mut self, delivery: &Delivery<'_>) -> Option<&[u8]> {
+        let number = self.number(delivery.seq)?;
+        let Delivery { fingerprint, subscription, epoch, payload, .. } = *delivery;
         // SevenDB has no other event.
-        let is_snapshot = delivery.kind == DeliveryKind::Snapshot && self.version == LineVersion::V2;
-        let emission = Emission {
-            fingerprint: delivery.fingerprint,
-            subscription: delivery.subscription,
-            epoch: delivery.epoch,
-            seq: delivery.seq,
-            event: if is_snapshot { b"SNAPSHOT" } else { b"DATA" },
-            fields: &[(b"delta", delivery.payload)],
+        let names = match (self.version, delivery.kind) {
+            (LineVersion::V2, DeliveryKind::Snapshot) => (b"|SNAPSHOT|delta=", 16),
+            _ => (b"|DATA|delta=    ", 12),
         };
-        self.line(&emission).expect("one field has one key")
+        self.begin((fingerprint, subscription, epoch), number, names, 1 + ESCAPED_BYTES * payload.len());
+        match self.version {
+            LineVersion::V1 => self.buffer.put(payload),
+            LineVersion::V2 => put_escaped(&mut self.buffer, payload),
+        }
+        Some(self.end())
     }
 
     /// The last line that was made, without its line break; `None` before the first.
     pub fn last_line(&self) -> Option<&[u8]> {
-        self.buffer.as_bytes().split_last().map(|(_, line)| line)
+        self.buffer.last().split_last().map(|(_, line)| line)
     }
 
     /// XXH64 (seed 0) of the last line, without its line break.
@@ -160,7 +153,9 @@ impl Canonicalizer {
 
     /// XXH64 (seed 0) over all lines so far, each with a line break. May be asked for at any time.
     pub fn digest(&self) -> u64 {
-        self.hash.digest()
+        let mut hash = self.hash.clone();
+        hash.update(self.buffer.as_bytes());
+        hash.digest()
     }
 
     /// Number of lines so far.
@@ -168,39 +163,57 @@ impl Canonicalizer {
         self.count
     }
 
+    /// The number that the next line tells, if there is one.
     #[inline]
-    fn put_v1(&mut self, emission: &Emission<'_>, number: u64, is_sorted: bool) {
-        self.buffer.put(self.fingerprint.1.as_bytes());
-        self.buffer.put_byte(b'|');
-        put_decimal(&mut self.buffer, number);
-        self.buffer.put_byte(b'|');
-        self.buffer.put(emission.event);
+    fn number(&self, seq: Seq) -> Option<u64> {
+        match self.numbering {
+            Numbering::Own => Some(seq.get()),
+            Numbering::FirstPlaces(places) if self.count >= places => None,
+            Numbering::FirstPlaces(_) => Some(self.count + 1),
+        }
+    }
+
+    /// Begins a line of `stream`, up to and with the first so many bytes of `names`; at most `bytes_max` follow.
+    #[inline]
+    fn begin<const N: usize>(
+        &mut self,
+        stream: Stream,
+        number: u64,
+        names: (&[u8; N], usize),
+        bytes_max: usize,
+    ) {
+        if self.buffer.as_bytes().len() >= HASHED_BYTES {
+            self.hash.update(self.buffer.as_bytes());
+            self.buffer.clear();
+        }
+        self.buffer.begin(bytes_max);
+        let prefixes = &mut self.prefixes;
+        self.buffer.put_head(|head| {
+            let at = prefixes.put(head, stream);
+            let at = put_decimal(head, at, number);
+            put_chunk(head, at, names.0);
+            at + names.1
+        });
+    }
+
+    #[inline]
+    fn put_rest(&mut self, emission: &Emission<'_>, is_sorted: bool, put: impl Fn(&mut LineBuffer, &[u8])) {
+        put(&mut self.buffer, emission.event);
         for place in 0..emission.fields.len() {
             let (key, value) = emission.fields[self.place(place, is_sorted)];
             self.buffer.put_byte(b'|');
-            self.buffer.put(key);
+            put(&mut self.buffer, key);
             self.buffer.put_byte(b'=');
-            self.buffer.put(value);
+            put(&mut self.buffer, value);
         }
     }
 
     #[inline]
-    fn put_v2(&mut self, emission: &Emission<'_>, number: u64, is_sorted: bool) {
-        self.buffer.put(b"v2|");
-        self.buffer.put(self.fingerprint.1.as_bytes());
-        for number in [emission.subscription.get(), emission.epoch.get(), number] {
-            self.buffer.put_byte(b'|');
-            put_decimal(&mut self.buffer, number);
-        }
-        self.buffer.put_byte(b'|');
-        put_escaped(&mut self.buffer, emission.event);
-        for place in 0..emission.fields.len() {
-            let (key, value) = emission.fields[self.place(place, is_sorted)];
-            self.buffer.put_byte(b'|');
-            put_escaped(&mut self.buffer, key);
-            self.buffer.put_byte(b'=');
-            put_escaped(&mut self.buffer, value);
-        }
+    fn end(&mut self) -> &[u8] {
+        self.buffer.put_byte(b'\n');
+        self.count += 1;
+        let line = self.buffer.last();
+        &line[..line.len() - 1]
     }
 
     #[inline]
@@ -230,12 +243,11 @@ impl std::fmt::Debug for Canonicalizer {
     }
 }
 
-/// What a line of either version takes at most, its line break included.
+/// What event, fields and line break take at most in either version.
 #[inline]
 fn bytes_max(emission: &Emission<'_>) -> usize {
     let fields = emission.fields.iter().map(|(key, value)| 2 + ESCAPED_BYTES * (key.len() + value.len()));
-    // Four numbers with their bars, the version, and the line break.
-    4 * (DIGITS_MAX + 1) + ESCAPED_BYTES * emission.event.len() + fields.sum::<usize>() + 4
+    ESCAPED_BYTES * emission.event.len() + fields.sum::<usize>() + 1
 }
 
 /// Two fields of an emission have one key.
@@ -245,6 +257,9 @@ pub struct DuplicateKey {
     /// The later one of the two, counted from 0.
     pub place: usize,
 }
+
+/// So many bytes of lines are hashed at once.
+const HASHED_BYTES: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests;

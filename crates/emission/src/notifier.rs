@@ -10,7 +10,7 @@ use crate::error::Refused;
 use crate::fingerprint::Fingerprint;
 use crate::id::{Epoch, Seq, SubscriptionId, Term, Tick};
 use crate::metrics::Metrics;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Visited};
 use crate::reconnect::{Answer, Reconnect};
 use crate::subscription::Subscription;
 
@@ -257,7 +257,11 @@ impl Notifier {
             return Some(stalled);
         }
         while let Some(&id) = self.ready.front() {
-            let stream = self.streams.get_mut(&id).expect("a stream that is ready is there");
+            // A subscription may have ended while it was ready.
+            let Some(stream) = self.streams.get_mut(&id) else {
+                self.ready.pop_front();
+                continue;
+            };
             let subscription = outbox.subscription(id);
             let output = subscription
                 .and_then(|subscription| next_output(id, stream, subscription, self.term, &self.options));
@@ -346,7 +350,7 @@ impl Notifier {
             }
         }
         let Self { streams, ready, metrics, deadlines, options, .. } = self;
-        outbox.visit_touched(|id, subscription| {
+        let visited = outbox.visit_touched(|id, subscription| {
             let Some(subscription) = subscription else {
                 if streams.remove(&id).is_some_and(|stream| stream.is_connected) {
                     metrics.connected -= 1;
@@ -367,6 +371,13 @@ impl Notifier {
             deadlines.queue(id, stream.deadline(options), &mut stream.queued_at);
             Self::make_ready(ready, id, stream);
         });
+        if visited == Visited::AllThatAreThere {
+            streams.retain(|id, stream| {
+                let is_there = outbox.subscription(*id).is_some();
+                metrics.connected -= u64::from(!is_there && stream.is_connected);
+                is_there
+            });
+        }
     }
 
     /// Winds streams back whose time has come.

@@ -39,6 +39,18 @@ pub struct Outbox {
     bytes: u64,
     /// Those that changed since the notifier last looked. Not part of the state.
     touched: Vec<SubscriptionId>,
+    /// Some that are gone are no longer listed there.
+    has_forgotten: bool,
+}
+
+/// Whether everything that changed was visited. Complete by definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "who was not told of those that are gone must look for them"]
+pub(crate) enum Visited {
+    /// It was.
+    All,
+    /// Some that are gone were not: so many were that they were not all kept in mind.
+    AllThatAreThere,
 }
 
 /// The current epoch, and whose it is. Equal on every replica that applied as much.
@@ -130,6 +142,7 @@ impl Outbox {
             entries: 0,
             bytes: 0,
             touched: Vec::new(),
+            has_forgotten: false,
         }
     }
 
@@ -261,7 +274,10 @@ impl Outbox {
     }
 
     /// Visits those that changed since the last call, in the order in which they changed; `None` if one is gone.
-    pub(crate) fn visit_touched(&mut self, mut visit: impl FnMut(SubscriptionId, Option<&Subscription>)) {
+    pub(crate) fn visit_touched(
+        &mut self,
+        mut visit: impl FnMut(SubscriptionId, Option<&Subscription>),
+    ) -> Visited {
         for id in self.touched.drain(..) {
             let mut subscription = self.subscriptions.get_mut(&id);
             if let Some(subscription) = &mut subscription {
@@ -269,6 +285,7 @@ impl Outbox {
             }
             visit(id, subscription.as_deref());
         }
+        if std::mem::take(&mut self.has_forgotten) { Visited::AllThatAreThere } else { Visited::All }
     }
 
     fn start_epoch(&mut self, term: Term, node: NodeId) -> Result<Applied, Refused> {
@@ -408,6 +425,7 @@ impl Outbox {
         // On a follower nobody looks. Those that are gone must not pile up there.
         if self.touched.len() >= 2 * self.subscriptions.len() + TOUCHED_SLACK {
             self.touched.retain(|id| self.subscriptions.contains_key(id));
+            self.has_forgotten = true;
         }
         self.touched.push(id);
     }

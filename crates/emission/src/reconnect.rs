@@ -82,9 +82,9 @@ impl Outbox {
     /// | | if | answer | next |
     /// |---|---|---|---|
     /// | 1 | no such subscription, or another client's | NOT_FOUND | |
-    /// | 2 | `r.seq > M` or `r.epoch > E` | INVALID | restart |
+    /// | 2 | `r.epoch > E` | INVALID | restart |
     /// | 3 | `r.seq < F` | STALE | restart |
-    /// | 4 | `r.seq > 0` and the event there is of another epoch | INVALID | restart |
+    /// | 4 | `r.seq > M`, or `r.seq > 0` and the event there is of another epoch | INVALID | restart |
     /// | 5 | else | OK | `r.seq + 1` |
     ///
     /// Restart is the snapshot at `F` if there is one, else `F + 1`. The upper bound is what was emitted, not what was
@@ -96,7 +96,7 @@ impl Outbox {
         else {
             return Answer::NotFound;
         };
-        if position.seq > subscription.emitted() || position.epoch > self.reign().epoch {
+        if position.epoch > self.reign().epoch {
             let (next, restart) = restart(subscription);
             return Answer::Invalid { next, restart };
         }
@@ -104,6 +104,7 @@ impl Outbox {
             let (next, restart) = restart(subscription);
             return Answer::Stale { next, restart };
         }
+        // Behind the newest event there is none, and so no epoch.
         let is_same = position.seq == Seq::default()
             || subscription.epoch_at(position.seq).is_some_and(|epoch| epoch == position.epoch);
         if !is_same {

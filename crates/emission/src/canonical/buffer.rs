@@ -1,22 +1,33 @@
-//! The line under construction.
+//! Lines under construction, one behind the other.
 
-/// Bytes that are written from the front, into room that was made beforehand.
+use super::head::{HEAD_BYTES, Head};
+
+/// Bytes that are written behind those that were, into room that was made beforehand.
 ///
-/// Room is made once a line, and short pieces are copied without a call: most of a line is short pieces.
+/// Room is made once a line, and short pieces are copied without a call: most of a line is short pieces. Lines stay
+/// until there are many, so that they are hashed together: a hash is slow at its ends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LineBuffer {
     bytes: Vec<u8>,
+    /// Where the last line begins.
+    start: usize,
     len: usize,
 }
 
 impl LineBuffer {
-    /// Begins a new line of at most `bytes_max` bytes.
+    /// Begins a new line of a head and at most `bytes_max` bytes, behind the others.
     #[inline]
     pub(super) fn begin(&mut self, bytes_max: usize) {
-        self.len = 0;
-        if self.bytes.len() < bytes_max {
-            self.bytes.resize(bytes_max.next_power_of_two(), 0);
+        self.start = self.len;
+        let needed = self.len + HEAD_BYTES + bytes_max;
+        if self.bytes.len() < needed {
+            self.bytes.resize(needed.next_power_of_two(), 0);
         }
+    }
+
+    /// Forgets all lines.
+    pub(super) fn clear(&mut self) {
+        (self.start, self.len) = (0, 0);
     }
 
     /// # Panics
@@ -35,18 +46,23 @@ impl LineBuffer {
         self.len = end;
     }
 
-    /// Room for the next `len` bytes, to be filled by the caller.
+    /// Appends what `write` writes and says how long it is; at most once a line, at its front.
     #[inline]
-    pub(super) fn take(&mut self, len: usize) -> &mut [u8] {
-        let start = self.len;
-        self.len += len;
-        &mut self.bytes[start..start + len]
+    pub(super) fn put_head(&mut self, write: impl FnOnce(&mut Head) -> usize) {
+        let head = self.bytes[self.len..].first_chunk_mut().expect("there is room for a line");
+        self.len += write(head);
     }
 
-    /// The line so far.
+    /// The lines so far.
     #[inline]
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+
+    /// The last line.
+    #[inline]
+    pub(super) fn last(&self) -> &[u8] {
+        &self.bytes[self.start..self.len]
     }
 }
 
@@ -60,6 +76,7 @@ fn copy(to: &mut [u8], from: &[u8]) {
         4..8 => copy_ends::<4>(to, from),
         8..16 => copy_ends::<8>(to, from),
         16..=32 => copy_ends::<16>(to, from),
+        33..=64 => copy_ends::<32>(to, from),
         _ => to.copy_from_slice(from),
     }
 }
@@ -79,15 +96,25 @@ mod tests {
     #[test]
     fn pieces_of_all_lengths_stand_one_behind_the_other() {
         let text: Vec<u8> = (0..=255).collect();
-        for len in 0..=70 {
+        for len in 0..=140 {
             let mut buffer = LineBuffer::default();
+            let mut all = Vec::new();
             for _ in 0..2 {
                 buffer.begin(2 * len + 2);
+                buffer.put_head(|head| {
+                    head[..5].copy_from_slice(b"ab___");
+                    2
+                });
                 buffer.put(&text[..len]);
                 buffer.put_byte(b'|');
                 buffer.put(&text[100..100 + len]);
-                assert_eq!(buffer.as_bytes(), [&text[..len], b"|", &text[100..100 + len]].concat());
+                buffer.put_byte(b'\n');
+                let line = [b"ab", &text[..len], b"|", &text[100..100 + len], b"\n"].concat();
+                all.extend_from_slice(&line);
+                assert_eq!((buffer.last(), buffer.as_bytes()), (&line[..], &all[..]));
             }
+            buffer.clear();
+            assert_eq!((buffer.last(), buffer.as_bytes()), (&b""[..], &b""[..]));
         }
     }
 }

@@ -6,23 +6,53 @@ use super::buffer::LineBuffer;
 /// lower-case hexadecimal digits. At most [`ESCAPED_BYTES`] times as long.
 #[inline]
 pub(super) fn put_escaped(line: &mut LineBuffer, bytes: &[u8]) {
-    // Many at a time: most text needs nothing.
-    let mut rest = bytes;
-    let mut plain = 0;
-    while let Some((chunk, behind)) = rest.split_first_chunk::<CHUNK>() {
-        if chunk.iter().fold(0, |any, &byte| any | escape_mask(byte)) != 0 {
-            line.put(&bytes[plain..bytes.len() - rest.len()]);
-            escape_each(line, chunk);
-            plain = bytes.len() - behind.len();
-        }
-        rest = behind;
-    }
-    if rest.iter().fold(0, |any, &byte| any | escape_mask(byte)) == 0 {
-        line.put(&bytes[plain..]);
+    // Most text needs nothing.
+    if is_plain(bytes) {
+        line.put(bytes);
     } else {
-        line.put(&bytes[plain..bytes.len() - rest.len()]);
-        escape_each(line, rest);
+        put_by_chunks(line, bytes);
     }
+}
+
+/// Whether nothing in `bytes` must be escaped. Many at a time, and the last of them, which may overlap with those
+/// before, at once.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    match bytes.len() {
+        0..4 => bytes.iter().all(|&byte| escape_mask(byte) == 0),
+        4..8 => ends_are_plain::<4>(bytes),
+        8..16 => ends_are_plain::<8>(bytes),
+        16..=32 => ends_are_plain::<16>(bytes),
+        33..=64 => ends_are_plain::<32>(bytes),
+        _ => {
+            let (chunks, _) = bytes.as_chunks::<64>();
+            chunks.iter().all(chunk_is_plain) && bytes.last_chunk::<64>().is_some_and(chunk_is_plain)
+        }
+    }
+}
+
+/// Whether the first and the last `N` bytes are plain, which are all if there are at most twice as many.
+#[inline]
+fn ends_are_plain<const N: usize>(bytes: &[u8]) -> bool {
+    let ends = bytes.first_chunk::<N>().zip(bytes.last_chunk::<N>());
+    ends.is_some_and(|(first, last)| chunk_is_plain(first) & chunk_is_plain(last))
+}
+
+#[inline]
+fn chunk_is_plain<const N: usize>(chunk: &[u8; N]) -> bool {
+    chunk.iter().fold(0, |any, &byte| any | escape_mask(byte)) == 0
+}
+
+fn put_by_chunks(line: &mut LineBuffer, bytes: &[u8]) {
+    let (chunks, rest) = bytes.as_chunks::<CHUNK>();
+    for chunk in chunks {
+        if chunk_is_plain(chunk) {
+            line.put(chunk);
+        } else {
+            escape_each(line, chunk);
+        }
+    }
+    escape_each(line, rest);
 }
 
 fn escape_each(line: &mut LineBuffer, bytes: &[u8]) {
@@ -39,10 +69,8 @@ fn escape_each(line: &mut LineBuffer, bytes: &[u8]) {
 /// Not 0 if `byte` must be escaped. Without branches, so that the compiler looks at many at once.
 #[inline]
 fn escape_mask(byte: u8) -> u8 {
-    u8::from(byte.wrapping_sub(0x20) > 0x7e - 0x20)
-        | u8::from(byte == b'\\')
-        | u8::from(byte == b'|')
-        | u8::from(byte == b'=')
+    // `\` and `|` differ in one bit.
+    u8::from(byte.wrapping_sub(0x20) > 0x7e - 0x20) | u8::from(byte | 0x20 == b'|') | u8::from(byte == b'=')
 }
 
 /// Length of one escaped byte.
@@ -82,9 +110,24 @@ mod tests {
         bytes.iter().map(each).collect()
     }
 
+    /// Each byte at each place of texts of each length up to some.
+    #[test]
+    fn every_byte_is_found_at_every_place() {
+        for len in 1..=140 {
+            for at in 0..len {
+                for byte in [b'\\', b'|', b'=', b'\n', 0x1f, 0x20, 0x7e, 0x7f, 0x80, 0xff] {
+                    let mut text = vec![b'a'; len];
+                    text[at] = byte;
+                    assert_eq!(escaped(&text), reference(&text));
+                }
+            }
+        }
+        assert!((0..=255).all(|byte| escaped(&[byte]) == reference(&[byte])));
+    }
+
     proptest! {
         #[test]
-        fn chunks_change_nothing(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0x20..0x7f_u8], 0..80)) {
+        fn chunks_change_nothing(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0x20..0x7f_u8], 0..200)) {
             prop_assert_eq!(escaped(&bytes), reference(&bytes));
         }
     }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::{Canonicalizer, DuplicateKey, Emission, LineVersion, Numbering};
 use crate::fingerprint::Fingerprint;
-use crate::id::{Epoch, Seq, SubscriptionId};
+use crate::id::{Epoch, Seq, SubscriptionId, Term};
+use crate::notifier::{Delivery, DeliveryKind};
 
 fn emission<'a>(seq: u64, event: &'a [u8], fields: &'a [super::Field<'a>]) -> Emission<'a> {
     Emission {
@@ -169,5 +170,59 @@ proptest! {
         let line = v2(&emission);
         prop_assert!(line.iter().all(|byte| (0x20..0x7f).contains(byte)));
         prop_assert_eq!(parse(&line), emission);
+    }
+}
+
+/// Lines of deliveries are those of the emissions that they are, in both versions, of more subscriptions than are kept
+/// in mind, and over many times as many bytes as are hashed at once; and so is the hash.
+#[test]
+fn deliveries_and_emissions_give_one_transcript() {
+    for version in [LineVersion::V1, LineVersion::V2] {
+        let mut by_delivery = Canonicalizer::new(version, Numbering::Own);
+        let mut by_emission = Canonicalizer::new(version, Numbering::Own);
+        let mut text = Vec::new();
+        for at in 0..3000_u64 {
+            let payload = vec![b'a' + u8::try_from(at % 50).unwrap(); usize::try_from(at % 90).unwrap()];
+            let is_snapshot = at % 7 == 0;
+            let delivery = Delivery {
+                subscription: SubscriptionId::new(at % 41),
+                fingerprint: Fingerprint::new(u64::MAX - at % 5),
+                term: Term::new(9),
+                epoch: Epoch::new(at % 3),
+                seq: Seq::new(at * at * at * at),
+                kind: if is_snapshot { DeliveryKind::Snapshot } else { DeliveryKind::Event },
+                payload: &payload,
+            };
+            let event: &[u8] = if is_snapshot && version == LineVersion::V2 { b"SNAPSHOT" } else { b"DATA" };
+            let emission = Emission {
+                fingerprint: delivery.fingerprint,
+                subscription: delivery.subscription,
+                epoch: delivery.epoch,
+                seq: delivery.seq,
+                event,
+                fields: &[(b"delta", &payload)],
+            };
+            let line = by_delivery.delivery(&delivery).unwrap().to_vec();
+            assert_eq!(by_emission.line(&emission).unwrap().unwrap(), line);
+            assert_eq!(by_delivery.last_line(), Some(&line[..]));
+            let (fingerprint, seq) = (u64::MAX - at % 5, at * at * at * at);
+            let begins = match version {
+                LineVersion::V1 => format!("{fingerprint}|{seq}|DATA|delta="),
+                LineVersion::V2 => format!(
+                    "v2|{fingerprint}|{}|{}|{seq}|{}|delta=",
+                    at % 41,
+                    at % 3,
+                    String::from_utf8_lossy(event)
+                ),
+            };
+            assert!(line.starts_with(begins.as_bytes()), "{begins}");
+            text.extend_from_slice(&line);
+            text.push(b'\n');
+            if at % 100 == 0 {
+                assert_eq!(by_delivery.digest(), xxhash_rust::xxh64::xxh64(&text, 0));
+            }
+        }
+        assert_eq!(by_delivery.digest(), xxhash_rust::xxh64::xxh64(&text, 0));
+        assert_eq!(by_emission.digest(), by_delivery.digest());
     }
 }

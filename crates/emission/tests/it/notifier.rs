@@ -67,6 +67,45 @@ fn the_window_bounds_what_is_under_way() {
     assert_eq!(seqs(deliveries(&mut notifier, &mut log, 0)), [4, 5]);
 }
 
+/// A subscription that ends while something waits to be handed out is nobody's any more; the others go on.
+#[test]
+fn subscriptions_may_end_while_they_are_ready() {
+    let (mut log, id, mut notifier) = connected(2);
+    let other = log.subscribe("d", 7);
+    log.emit(other, "d1");
+    notifier.handle_reconnect(&log.outbox, &log.request(other, "d", 0), Tick::new(0)).unwrap();
+    let Some(Output::Deliver(first)) = notifier.poll(&mut log.outbox, Tick::new(0)) else {
+        panic!("nothing is handed out")
+    };
+    assert_eq!((first.subscription, first.seq), (id, Seq::new(1)));
+    log.append(&Change::Unsubscribe { subscription: id, token: TOKEN }).unwrap();
+    assert_eq!(deliveries(&mut notifier, &mut log, 0), events(&[(1, "d1")]));
+    assert_eq!(notifier.metrics(&log.outbox).connected, 1);
+}
+
+/// More subscriptions end between two looks than the outbox keeps in mind. All are noticed.
+#[test]
+fn however_many_subscriptions_end_none_stays_connected() {
+    let mut log = Log::new();
+    let ids: Vec<_> = (0..3000).map(|at| (at, log.subscribe(&format!("c{at}"), 7))).collect();
+    let stays = log.subscribe("stays", 8);
+    let mut notifier = notifier(&log);
+    for (at, id) in &ids {
+        let request = log.request(*id, &format!("c{at}"), 0);
+        notifier.handle_reconnect(&log.outbox, &request, Tick::new(0)).unwrap();
+    }
+    notifier.handle_reconnect(&log.outbox, &log.request(stays, "stays", 0), Tick::new(0)).unwrap();
+    assert_eq!(deliveries(&mut notifier, &mut log, 0), []);
+    assert_eq!(notifier.metrics(&log.outbox).connected, 3001);
+    for (_, subscription) in ids {
+        log.append(&Change::Unsubscribe { subscription, token: TOKEN }).unwrap();
+    }
+    assert_eq!(deliveries(&mut notifier, &mut log, 1), []);
+    assert_eq!(notifier.metrics(&log.outbox).connected, 1);
+    log.emit(stays, "x");
+    assert_eq!(deliveries(&mut notifier, &mut log, 1), events(&[(1, "x")]));
+}
+
 /// After 1, 2, 4 and 8 ticks, and then every 8: all that is under way, in order. Progress starts over.
 #[test]
 fn what_is_not_acknowledged_is_sent_again_with_growing_delays() {
@@ -99,6 +138,7 @@ fn the_next_deadline_is_never_too_late() {
     let mut tick = 0;
     let mut resent = 0;
     while resent < 5 {
+        assert!(tick < 100, "after {resent} resends nothing is sent again");
         resent += deliveries(&mut notifier, &mut log, tick).len();
         tick = notifier.next_deadline().unwrap().get();
         assert!(deliveries(&mut notifier, &mut log, tick - 1).is_empty(), "something was due before {tick}");
