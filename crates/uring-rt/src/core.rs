@@ -16,6 +16,7 @@ use crate::error::ShutdownError;
 use crate::info::RuntimeInfo;
 use crate::queues::{DEFAULT_QUEUE, RunQueues};
 use crate::slots::Slots;
+use crate::storage::Devices;
 use crate::sys::{
     Attendance, Completion, CurrentGuard, Driver, JoinRef, Notice, Owner, Prepared, Remote, RingId, TaskRef,
     Wait, new_task,
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) tasks: RefCell<Slots<TaskRef>>,
     pub(crate) pool: BlockingPool,
     pub(crate) info: RuntimeInfo,
+    pub(crate) devices: Devices,
     /// Sends of so many bytes are not copied, if any.
     pub(crate) zero_copy_bytes: Option<usize>,
     pub(crate) counters: Counters,
@@ -70,6 +72,7 @@ impl Core {
         driver: Driver,
         remote: Arc<Remote>,
         info: RuntimeInfo,
+        devices: Devices,
         zero_copy_bytes: Option<usize>,
     ) -> Rc<Self> {
         Rc::new_cyclic(|this| Self {
@@ -80,6 +83,7 @@ impl Core {
             tasks: RefCell::new(Slots::new()),
             pool: BlockingPool::new(),
             info,
+            devices,
             zero_copy_bytes,
             counters: Counters::default(),
             start: monotonic(),
@@ -193,7 +197,7 @@ impl Core {
         self.remote.take_woken(|task| self.queues.push(task));
         self.fire_timers();
         let mut wait = Wait::No;
-        if may_wait && self.queues.is_empty() {
+        if may_wait && self.queues.is_empty() && !self.driver.borrow().is_polling() {
             wait = self.prepare_to_wait();
         }
         if wait != Wait::No || self.driver.borrow().has_work() {

@@ -8,6 +8,7 @@ pub struct RuntimeInfo {
     pub(crate) driver: Driver,
     pub(crate) kernel: String,
     pub(crate) choices: Vec<Choice>,
+    pub(crate) devices: Vec<DeviceInfo>,
 }
 
 impl RuntimeInfo {
@@ -25,6 +26,11 @@ impl RuntimeInfo {
     pub fn choices(&self) -> &[Choice] {
         &self.choices
     }
+
+    /// The devices of the files that were opened for direct I/O so far, in the order of their numbers.
+    pub fn devices(&self) -> &[DeviceInfo] {
+        &self.devices
+    }
 }
 
 impl fmt::Display for RuntimeInfo {
@@ -33,6 +39,9 @@ impl fmt::Display for RuntimeInfo {
         writeln!(f, "kernel    {}", self.kernel)?;
         for choice in &self.choices {
             writeln!(f, "{choice}")?;
+        }
+        for device in &self.devices {
+            writeln!(f, "{device}")?;
         }
         Ok(())
     }
@@ -54,6 +63,60 @@ impl fmt::Display for Driver {
         f.write_str(match self {
             Self::Ring => "io_uring",
             Self::Threads => "threads",
+        })
+    }
+}
+
+/// A device below files with direct I/O.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// Its major and minor number.
+    pub number: (u32, u32),
+    /// Whether it is polled, or why not.
+    pub polling: Polling,
+    /// Polled reads and writes are done in parts of at most so many bytes.
+    pub part_bytes_max: u32,
+}
+
+impl fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = format!("device {}:{}", self.number.0, self.number.1);
+        let used = if self.polling == Polling::Polled { "yes" } else { "no" };
+        write!(f, "{name:<24}{used:<5}{}", self.polling)
+    }
+}
+
+/// Whether reads and writes of a file are polled: completed by asking the device rather than by its interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Polling {
+    /// They are.
+    Polled,
+    /// The file goes through the page cache.
+    Buffered,
+    /// The builder was asked for none.
+    SwitchedOff,
+    /// The driver has no ring.
+    NoRing,
+    /// The device has no queue that could be polled.
+    NoPollQueue,
+    /// The kernel knows of no block device below the file system.
+    NoDevice,
+    /// The device or its file system refused a read or write, which then went the other way, as all since do.
+    Refused,
+}
+
+impl fmt::Display for Polling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Polled => "the device is asked for its completions",
+            Self::Buffered => "the file goes through the page cache",
+            Self::SwitchedOff => "the builder was asked for none",
+            Self::NoRing => "no ring for it can be had",
+            Self::NoPollQueue => "the device has no queue that could be polled",
+            Self::NoDevice => "the file system is on no block device",
+            Self::Refused => "the device or its file system refused to be polled",
         })
     }
 }
@@ -114,6 +177,8 @@ pub enum Feature {
     BufferRing,
     /// A second ring, whose events ask a running task to yield.
     LatencyRing,
+    /// A ring for devices that are polled, made when a file on such a device is opened for direct I/O.
+    PollRing,
 }
 
 impl Feature {
@@ -126,6 +191,7 @@ impl Feature {
             Self::NoIoWait => "no iowait",
             Self::BufferRing => "buffer ring",
             Self::LatencyRing => "latency ring",
+            Self::PollRing => "poll ring",
         }
     }
 }

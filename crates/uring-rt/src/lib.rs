@@ -32,12 +32,12 @@ mod wheel;
 
 pub use channel::{ShardReceiver, ShardSender, shard_channel};
 pub use error::{ShutdownError, StartError};
-pub use info::{Choice, Driver, Feature, RuntimeInfo};
+pub use info::{Choice, DeviceInfo, Driver, Feature, Polling, RuntimeInfo};
 pub use net::{UringListener, UringNetwork, UringSocket, UringStream};
 pub use providers::UringProviders;
 pub use queues::QueueStats;
 pub use random::UringRandom;
-pub use runtime::{DriverChoice, Runtime, RuntimeBuilder};
+pub use runtime::{DriverChoice, PollChoice, Runtime, RuntimeBuilder};
 pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
 pub use stats::{ShardStats, StatsReader, TaskInfo};
 pub use storage::{UringFile, UringLock, UringStorage};

@@ -45,6 +45,20 @@ impl Op {
         Self { core: Rc::clone(core), state, on_drop }
     }
 
+    /// Starts a read or write on the poll ring, in parts, see [`Driver::start_polled`](crate::sys::Driver).
+    pub(crate) fn start_polled(
+        core: &Rc<Core>,
+        prepared: Prepared,
+        part_bytes_max: u32,
+        owner: Rc<dyn Owner>,
+        tag: Tag,
+    ) -> Self {
+        let mut driver = core.driver.borrow_mut();
+        let started = driver.start_polled(prepared, part_bytes_max, Some(owner), tag, Attendance::Awaited);
+        drop(driver);
+        Self::of(core, started)
+    }
+
     /// Starts an operation, and one behind it that begins when the first succeeded in full and is `owner`'s alone.
     /// This is the first; the second is not started either if that was refused.
     pub(crate) fn start_linked(
@@ -55,6 +69,11 @@ impl Op {
         tags: (Tag, Tag),
     ) -> Self {
         let started = core.driver.borrow_mut().start_linked(first, second, owner, tags);
+        Self::of(core, started)
+    }
+
+    /// One that is left to end by itself.
+    fn of(core: &Rc<Core>, started: Result<Key, Closed>) -> Self {
         let state = match started {
             Ok(key) => State::UnderWay(key),
             Err(Closed(outcome)) => State::Refused(Some(outcome)),

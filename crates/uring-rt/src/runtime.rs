@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use crate::core::Core;
 use crate::error::{ShutdownError, StartError};
-use crate::info::{self, Choice, Feature, RuntimeInfo};
+use crate::info::{self, Choice, Feature, Polling, RuntimeInfo};
 use crate::providers::UringProviders;
 use crate::refusal;
+use crate::storage::Devices;
 use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
 
 /// One shard: an executor with its rings, on the thread that made it.
@@ -34,6 +35,7 @@ pub struct RuntimeBuilder {
     receive_buffers: u16,
     receive_buffer_bytes: usize,
     has_latency_ring: bool,
+    polling: PollChoice,
     zero_copy_bytes: Option<usize>,
     shutdown_patience: Duration,
 }
@@ -48,6 +50,19 @@ pub enum DriverChoice {
     RingOrThreads,
     /// Threads.
     Threads,
+}
+
+/// Whether files with direct I/O are polled. Complete by definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PollChoice {
+    /// None.
+    Never,
+    /// Those on devices that have queues for it, as told below `/sys/dev/block`. No NVMe device has any unless the
+    /// administrator said so, by the parameter `poll_queues` of the driver.
+    #[default]
+    WherePossible,
+    /// All, whatever the system tells of the device, until the device refuses.
+    Always,
 }
 
 impl Runtime {
@@ -68,6 +83,7 @@ impl Runtime {
             receive_buffers: 256,
             receive_buffer_bytes: 16 * 1024,
             has_latency_ring: true,
+            polling: PollChoice::default(),
             zero_copy_bytes: None,
             shutdown_patience: Duration::from_secs(30),
         }
@@ -92,17 +108,39 @@ impl Runtime {
     }
 
     /// What the runtime runs on, and why.
-    pub fn info(&self) -> &RuntimeInfo {
-        &self.core.info
+    pub fn info(&self) -> RuntimeInfo {
+        let (info, devices) = (self.core.info.clone(), self.core.devices.info());
+        let is_polled = devices.iter().any(|device| device.polling == Polling::Polled);
+        let poll_ring = match (self.core.driver.borrow().has_poll_ring(), is_polled) {
+            (true, true) => Choice::used(Feature::PollRing, "a device is asked for its completions"),
+            (true, false) => Choice::unused(Feature::PollRing, "no device is polled any more"),
+            _ => {
+                Choice::unused(Feature::PollRing, "no file is open for direct I/O on a device that is polled")
+            }
+        };
+        RuntimeInfo { choices: info.choices.into_iter().chain([poll_ring]).collect(), devices, ..info }
     }
 
     /// A runtime on mock rings.
     #[cfg(test)]
-    pub(crate) fn on_rings(main: Box<dyn Ring>, latency: Option<Box<dyn Ring>>, patience: Duration) -> Self {
+    pub(crate) fn on_rings(
+        main: Box<dyn Ring>,
+        latency: Option<Box<dyn Ring>>,
+        polling: Devices,
+        patience: Duration,
+    ) -> Self {
         let with_arena = |ring| (ring, Arena::new(64, 4));
         let driver = Driver::new(with_arena(main), latency.map(with_arena)).unwrap();
-        let info = RuntimeInfo { driver: info::Driver::Ring, kernel: String::new(), choices: Vec::new() };
-        Self { core: Core::new(driver, Arc::new(Remote::new().unwrap()), info, Some(2000)), patience }
+        let info = RuntimeInfo {
+            driver: info::Driver::Ring,
+            kernel: String::new(),
+            choices: Vec::new(),
+            devices: Vec::new(),
+        };
+        Self {
+            core: Core::new(driver, Arc::new(Remote::new().unwrap()), info, polling, Some(2000)),
+            patience,
+        }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -159,6 +197,12 @@ impl RuntimeBuilder {
         Self { has_latency_ring: is_wanted, ..self }
     }
 
+    /// Which files with direct I/O are polled, [`PollChoice::WherePossible`] by default. A shard with such reads or
+    /// writes under way does not sleep: it asks the device for completions whenever it has nothing else to do.
+    pub fn polling(self, polling: PollChoice) -> Self {
+        Self { polling, ..self }
+    }
+
     /// Sends at least so many bytes without copying them into the kernel, which then keeps the buffer until the peer
     /// has them. Never by default: below some tens of KiB it costs more than it saves, and over loopback always.
     pub fn zero_copy_sends(self, from_bytes: Option<usize>) -> Self {
@@ -186,8 +230,17 @@ impl RuntimeBuilder {
                 Err(_) => self.threads_driver()?,
             },
         };
+        let devices = match (info.driver, self.polling) {
+            (_, PollChoice::Never) => Devices::unpolled(Polling::SwitchedOff),
+            (info::Driver::Threads, _) => Devices::unpolled(Polling::NoRing),
+            (_, wanted) => {
+                let entries = self.ring_entries;
+                let make = move || Ok(Box::new(KernelRing::new_polled(entries)?) as Box<dyn Ring>);
+                Devices::polled(wanted == PollChoice::Always, Box::new(make))
+            }
+        };
         Ok(Runtime {
-            core: Core::new(driver, remote, info, self.zero_copy_bytes),
+            core: Core::new(driver, remote, info, devices, self.zero_copy_bytes),
             patience: self.shutdown_patience,
         })
     }
@@ -209,17 +262,16 @@ impl RuntimeBuilder {
         let with_arena = |ring: KernelRing| (Box::new(ring) as Box<dyn Ring>, self.arena());
         let driver = Driver::new(with_arena(main), latency.map(with_arena)).map_err(refusal::explain)?;
         choices.push(Choice::used(Feature::BufferRing, "receives pick buffers when bytes are there"));
-        Ok((driver, RuntimeInfo { driver: info::Driver::Ring, kernel: refusal::release(), choices }))
+        let kernel = refusal::release();
+        Ok((driver, RuntimeInfo { driver: info::Driver::Ring, kernel, choices, devices: Vec::new() }))
     }
 
     fn threads_driver(&self) -> Result<(Driver, RuntimeInfo), StartError> {
         let refused = |source| StartError::Refused { what: "make an epoll instance", source };
         let ring = ThreadsRing::new().map_err(refused)?;
         let driver = Driver::new((Box::new(ring), self.arena()), None).map_err(refused)?;
-        Ok((
-            driver,
-            RuntimeInfo { driver: info::Driver::Threads, kernel: refusal::release(), choices: Vec::new() },
-        ))
+        let (kernel, choices, devices) = (refusal::release(), Vec::new(), Vec::new());
+        Ok((driver, RuntimeInfo { driver: info::Driver::Threads, kernel, choices, devices }))
     }
 
     fn arena(&self) -> Arena {

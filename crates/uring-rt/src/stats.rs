@@ -48,6 +48,13 @@ pub struct ShardStats {
     pub submissions_delayed: u64,
     /// Completions that named no operation. Not zero is a defect, here or in the kernel.
     pub completions_unknown: u64,
+    /// Calls of `io_uring_enter` that asked a device for completions; counted in `enters`, too.
+    pub poll_enters: u64,
+    /// Completions that a device was asked for; counted in `completions`, too. A read or write that was done in parts
+    /// has one for each.
+    pub poll_completions: u64,
+    /// Reads and writes, or parts of them, that could not be polled and then went the other way.
+    pub poll_refusals: u64,
     /// Receive buffers that the ring has filled and not got back yet.
     pub receive_buffers_out: u64,
     /// The task queues, in the order of their making.
@@ -68,6 +75,9 @@ impl ShardStats {
             cancels,
             buffers_picked,
             buffers_back,
+            poll_enters,
+            poll_completions,
+            poll_refusals,
         } = driver.counters();
         let counters = &core.counters;
         Self {
@@ -89,6 +99,9 @@ impl ShardStats {
             cancels,
             submissions_delayed: backlogged,
             completions_unknown: stale,
+            poll_enters,
+            poll_completions,
+            poll_refusals,
             receive_buffers_out: buffers_picked - buffers_back,
             queues: core.queues.stats(),
         }
@@ -115,6 +128,9 @@ impl ShardStats {
             ("orphans", "Operations whose future was dropped.", self.orphans),
             ("cancels", "Operations asked to end early.", self.cancels),
             ("submissions_delayed", "Submissions that found the ring full.", self.submissions_delayed),
+            ("poll_enters", "Such calls that asked a device.", self.poll_enters),
+            ("poll_completions", "Completions that a device was asked for.", self.poll_completions),
+            ("poll_refusals", "Operations that could not be polled.", self.poll_refusals),
             ("completions_unknown", "Completions of no operation.", self.completions_unknown),
         ];
         for (name, help, value) in counters {

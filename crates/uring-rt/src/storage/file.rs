@@ -1,6 +1,6 @@
 //! Open files.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CString;
 use std::fmt;
 use std::future::Future;
@@ -14,9 +14,11 @@ use samestep_provider_traits::{
 };
 
 use super::closing::Closing;
+use super::devices::{Device, Devices};
 use super::writes::{Set, Writes};
 use super::{metadata_of, no_direct_io};
 use crate::core::Core;
+use crate::info::Polling;
 use crate::op::Op;
 use crate::sys::{Attendance, Completion, OnDrop, Owner, Prepared, RingId, Stat, Tag};
 use crate::waiters::Waiters;
@@ -36,6 +38,8 @@ struct State {
     fd: RefCell<Option<Arc<OwnedFd>>>,
     options: OpenOptions,
     alignment: Cell<Alignment>,
+    /// Of a direct file.
+    device: OnceCell<Rc<Device>>,
     writes: Writes,
     /// Operations under way, of any kind.
     under_way: Cell<u32>,
@@ -73,6 +77,7 @@ impl UringFile {
             fd: RefCell::new(Some(fd)),
             options,
             alignment: Cell::new(Alignment::NONE),
+            device: OnceCell::new(),
             writes: Writes::default(),
             under_way: Cell::default(),
             syncs: Syncs::default(),
@@ -94,7 +99,14 @@ impl UringFile {
             None => Alignment { memory_bytes: PAGE_BYTES, offset_bytes: PAGE_BYTES as u64 },
         };
         state.alignment.set(alignment);
+        let device = Devices::of(&state.core, stat.device()).await;
+        assert!(state.device.set(device).is_ok(), "a file is opened once");
         Ok(Self { state })
+    }
+
+    /// Whether reads and writes are polled, or why not.
+    pub fn polling(&self) -> Polling {
+        self.state.device.get().map_or(Polling::Buffered, |device| device.polling())
     }
 
     /// Syncs, or shares a sync that begins after this.
@@ -228,6 +240,10 @@ impl Syncs {
 impl Owner for State {
     fn completed(self: Rc<Self>, completion: Completion) {
         let result = completion.result;
+        if !completion.is_last {
+            // It goes on, but not on the poll ring.
+            return self.device.get().into_iter().for_each(|device| device.demote());
+        }
         let is_write = [TAG_WRITE_EVEN, TAG_WRITE_ODD].contains(&completion.tag);
         if is_write && completion.owned.is_some() && result < 0 {
             self.writes.keep_error(exact(io::Error::from_raw_os_error(-result)));
@@ -266,7 +282,7 @@ impl File for UringFile {
                 return (Ok(0), buf);
             }
             let prepared = Prepared::read(&fd, buf, offset);
-            let op = state.start(prepared, TAG_OTHER);
+            let op = state.start_transfer(prepared, TAG_OTHER);
             op.await.into_filled()
         }
     }
@@ -404,9 +420,25 @@ impl State {
         op
     }
 
+    /// As [`Self::start`]; on the poll ring, if the device is polled.
+    fn start_transfer(self: &Rc<Self>, prepared: Prepared, tag: Tag) -> Op {
+        let Some(part_bytes_max) = self.device.get().and_then(|device| device.polled_part_bytes()) else {
+            return self.start(prepared, tag);
+        };
+        if prepared.transfer_bytes().is_none() {
+            return self.start(prepared, tag);
+        }
+        let owner = Rc::clone(self) as Rc<dyn Owner>;
+        let op = Op::start_polled(&self.core, prepared, part_bytes_max, owner, tag);
+        if op.is_started() {
+            self.begin();
+        }
+        op
+    }
+
     fn start_write(self: &Rc<Self>, prepared: Prepared) -> Op {
         let set = self.writes.begin();
-        let op = self.start(prepared, write_tag(set));
+        let op = self.start_transfer(prepared, write_tag(set));
         if !op.is_started() {
             self.writes.end(set);
         }

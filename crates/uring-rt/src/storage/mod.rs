@@ -1,6 +1,7 @@
 //! Files and folders: on the ring as far as a kernel of the floor has operations for them, the rest on threads.
 
 mod closing;
+mod devices;
 mod file;
 mod writes;
 
@@ -19,6 +20,7 @@ use samestep_provider_traits::{
     Access, Creation, DirEntry, FileKind, Metadata, OpenOptions, Space, StorageProvider, relative_path,
 };
 
+pub(crate) use devices::Devices;
 pub use file::UringFile;
 
 use crate::core::Core;

@@ -4,6 +4,8 @@
 //! nothing else, so that dropping it frees nothing; what the operation brought then goes to the record's
 //! [`Owner`]. The driver is dropped drained, or leaks: see [`Driver::drain`].
 
+mod polled;
+
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use samestep_provider_traits::{IoBuf, IoBufMut};
 
+use self::polled::Parts;
 use super::arena::Arena;
 use super::erased::Erased;
 use super::ring::{Cqe, Ring, Wait, is_harmless, picked_buffer};
@@ -93,7 +96,12 @@ pub(crate) enum OnDrop {
 
 /// Rings, and the records of what is under way on them.
 pub(crate) struct Driver {
+    /// The main one first.
     lanes: Vec<Lane>,
+    /// Where the latency ring is, if there is one.
+    latency: Option<usize>,
+    /// Where the poll ring is, if it was made.
+    poll: Option<usize>,
     /// Freed after all rings were drained, or not at all.
     records: ManuallyDrop<Slots<Record>>,
     cqes: Vec<Cqe>,
@@ -115,8 +123,8 @@ enum Phase {
 /// One ring and what waits to be pushed to it.
 struct Lane {
     ring: ManuallyDrop<Box<dyn Ring>>,
-    /// What its receives pick from. Freed after all rings were drained, or not at all.
-    arena: ManuallyDrop<Arena>,
+    /// What its receives pick from, if it does any. Freed after all rings were drained, or not at all.
+    arena: Option<ManuallyDrop<Arena>>,
     backlog: VecDeque<Sqe>,
     in_flight: usize,
 }
@@ -128,6 +136,8 @@ pub(crate) enum RingId {
     Main,
     /// The one whose events ask the running task to yield.
     Latency,
+    /// The one whose completions the device is asked for, see [`Driver::add_poll_ring`].
+    Poll,
 }
 
 /// What is known of an operation under way.
@@ -140,12 +150,16 @@ struct Record {
     op: Op,
     /// What a zero-copy send said before it was done with its buffer.
     result_before: Option<i32>,
+    /// Of an operation that is done in parts.
+    parts: Option<Box<Parts>>,
     state: State,
 }
 
 enum State {
     Awaited(Option<Waker>),
     Detached,
+    /// A part of another operation, with its number.
+    Part(Key, usize),
     /// Its last completion was seen, with this result, and its future has not looked yet.
     Ended(i32),
 }
@@ -173,6 +187,9 @@ pub(crate) struct DriverCounters {
     pub(crate) cancels: u64,
     pub(crate) buffers_picked: u64,
     pub(crate) buffers_back: u64,
+    pub(crate) poll_enters: u64,
+    pub(crate) poll_completions: u64,
+    pub(crate) poll_refusals: u64,
 }
 
 impl Driver {
@@ -187,11 +204,14 @@ impl Driver {
     ) -> io::Result<Self> {
         let lane = |(ring, arena)| Lane {
             ring: ManuallyDrop::new(ring),
-            arena: ManuallyDrop::new(arena),
+            arena: Some(ManuallyDrop::new(arena)),
             backlog: VecDeque::new(),
             in_flight: 0,
         };
+        let has_latency = latency.is_some();
         let mut this = Self {
+            latency: has_latency.then_some(1),
+            poll: None,
             lanes: std::iter::once(main).chain(latency).map(lane).collect(),
             records: ManuallyDrop::new(Slots::new()),
             cqes: Vec::new(),
@@ -201,7 +221,7 @@ impl Driver {
         for lane in &mut this.lanes {
             // SAFETY: the arena is freed after the ring is idle and gone only; which buffers are the ring's is kept
             // by `Picked`, of which there is one for each that is not.
-            unsafe { lane.ring.give_arena(&lane.arena) }?;
+            unsafe { lane.ring.give_arena(lane.arena.as_ref().expect("made with one")) }?;
         }
         Ok(this)
     }
@@ -219,7 +239,6 @@ impl Driver {
         tag: Tag,
         attendance: Attendance,
     ) -> Result<Key, Closed> {
-        let ring = if self.lanes.len() > lane_of(ring) { ring } else { RingId::Main };
         let (key, sqe) = self.record(ring, prepared, owner, tag, attendance)?;
         self.push(ring, &[sqe]);
         Ok(key)
@@ -261,10 +280,12 @@ impl Driver {
             Attendance::Awaited => State::Awaited(None),
             Attendance::Detached => State::Detached,
         };
-        let key =
-            self.records.insert(Record { owned, fills, owner, tag, ring, op, result_before: None, state });
+        let (result_before, parts) = (None, None);
+        let record = Record { owned, fills, owner, tag, ring, op, result_before, parts, state };
+        let key = self.records.insert(record);
         self.counters.started += 1;
-        self.lanes[lane_of(ring)].in_flight += 1;
+        let lane = self.lane_of(ring);
+        self.lanes[lane].in_flight += 1;
         Ok((key, Sqe { user_data: key.to_bits(), is_linked: false, op }))
     }
 
@@ -278,7 +299,7 @@ impl Driver {
                 *waker = Some(cx.waker().clone());
                 Poll::Pending
             }
-            State::Detached => unreachable!("a detached operation has no future"),
+            State::Detached | State::Part(..) => unreachable!("a detached operation has no future"),
         }
     }
 
@@ -304,6 +325,10 @@ impl Driver {
     pub(crate) fn cancel(&mut self, key: Key) {
         let Some(record) = self.records.get(key) else { return };
         let ring = record.ring;
+        if ring == RingId::Poll {
+            // What a device was given it does.
+            return;
+        }
         self.counters.cancels += 1;
         self.push(ring, &[unrecorded(Op::Cancel { user_data: key.to_bits() })]);
     }
@@ -317,11 +342,14 @@ impl Driver {
     pub(crate) fn turn(&mut self, wait: Wait, notices: &mut Vec<Notice>) -> io::Result<()> {
         for lane in (0..self.lanes.len()).rev() {
             self.flush_backlog(lane);
-            let ring = &mut self.lanes[lane].ring;
-            let wait = if lane == 0 { wait } else { Wait::No };
+            // A device that is polled tells nothing unless it is asked, so that nobody may sleep.
+            let is_polling = self.is_polling();
+            let is_asked = is_polling && self.poll == Some(lane);
+            let wait = if lane == 0 && !is_polling { wait } else { Wait::No };
+            let ring = &self.lanes[lane].ring;
             // What is there already is news enough, and so is what came of the other ring.
             let wait = if ring.has_events() || !notices.is_empty() { Wait::No } else { wait };
-            if wait != Wait::No || ring.pending() > 0 || ring.has_events() {
+            if wait != Wait::No || ring.pending() > 0 || ring.has_events() || is_asked {
                 self.enter(lane, wait)?;
             }
             self.reap(lane, notices);
@@ -331,19 +359,19 @@ impl Driver {
 
     /// Whether the latency ring has news. Costs no system call.
     pub(crate) fn has_urgent_events(&self) -> bool {
-        self.lanes.get(1).is_some_and(|lane| lane.ring.has_events())
+        self.latency.is_some_and(|lane| self.lanes.get(lane).is_some_and(|lane| lane.ring.has_events()))
     }
 
     /// Whether a ring has news, or was given something that it does not know of yet.
     pub(crate) fn has_work(&self) -> bool {
-        self.lanes
-            .iter()
-            .any(|lane| lane.ring.has_events() || lane.ring.pending() > 0 || !lane.backlog.is_empty())
+        let has_work =
+            |lane: &Lane| lane.ring.has_events() || lane.ring.pending() > 0 || !lane.backlog.is_empty();
+        self.lanes.iter().any(has_work) || self.is_polling()
     }
 
     /// Whether news on the latency ring wakes a thread that waits on the main one.
     pub(crate) fn signal_events(&mut self, are_signalled: bool) {
-        for lane in self.lanes.iter_mut().skip(1) {
+        if let Some(lane) = self.latency.and_then(|lane| self.lanes.get_mut(lane)) {
             lane.ring.signal_events(are_signalled);
         }
     }
@@ -355,7 +383,7 @@ impl Driver {
 
     /// Whether there is a ring whose events ask the running task to yield.
     pub(crate) fn has_latency_ring(&self) -> bool {
-        self.lanes.len() > 1
+        self.latency.is_some() && !self.lanes.is_empty()
     }
 
     /// Copies out of a buffer that a completion named, see [`Arena::copy_out`].
@@ -371,7 +399,7 @@ impl Driver {
         buf: &mut B,
     ) -> usize {
         // SAFETY: a `Picked` exists for each buffer that is not the ring's, and `give_back` consumes it.
-        unsafe { self.lanes[buffer.lane].arena.copy_out(buffer.buffer, start, end, buf) }
+        unsafe { self.lanes[buffer.lane].arena().copy_out(buffer.buffer, start, end, buf) }
     }
 
     /// Gives a buffer back to the ring.
@@ -380,8 +408,9 @@ impl Driver {
         if matches!(self.phase, Phase::Open | Phase::Draining) {
             self.counters.buffers_back += 1;
             let lane = &mut self.lanes[buffer.lane];
+            let arena = lane.arena.as_ref().expect("it is a buffer of one");
             // SAFETY: `buffer` was the only handle to it, so nobody touches it from here on but the ring.
-            unsafe { lane.ring.give_buffer(&lane.arena, buffer.buffer) };
+            unsafe { lane.ring.give_buffer(arena, buffer.buffer) };
         }
     }
 
@@ -399,7 +428,7 @@ impl Driver {
         self.records.iter().filter_map(|(_, record)| match &record.state {
             State::Awaited(waker) => Some((record.op, waker.as_ref())),
             State::Detached => Some((record.op, None)),
-            State::Ended(_) => None,
+            State::Ended(_) | State::Part(..) => None,
         })
     }
 
@@ -435,7 +464,8 @@ impl Driver {
                 if self.lanes[lane].in_flight == 0 {
                     continue;
                 }
-                if is_to_ask {
+                // A poll ring has no cancellation.
+                if is_to_ask && self.poll != Some(lane) {
                     let ring = if lane == 0 { RingId::Main } else { RingId::Latency };
                     self.push(ring, &[unrecorded(Op::CancelAll)]);
                 }
@@ -459,10 +489,19 @@ impl Driver {
         }
         for lane in self.lanes.drain(..) {
             drop(ManuallyDrop::into_inner(lane.ring));
-            drop(ManuallyDrop::into_inner(lane.arena));
+            drop(lane.arena.map(ManuallyDrop::into_inner));
         }
         self.phase = Phase::Drained;
         Ok(())
+    }
+
+    /// Where a ring is, or what does in its place.
+    fn lane_of(&self, ring: RingId) -> usize {
+        match ring {
+            RingId::Main => 0,
+            RingId::Latency => self.latency.unwrap_or(0),
+            RingId::Poll => self.poll.unwrap_or(0),
+        }
     }
 
     fn take(&mut self, key: Key) -> Outcome {
@@ -474,7 +513,8 @@ impl Driver {
 
     /// Queues a chain, of which all are submitted in one call.
     fn push(&mut self, ring: RingId, chain: &[Sqe]) {
-        let lane = &mut self.lanes[lane_of(ring)];
+        let lane = self.lane_of(ring);
+        let lane = &mut self.lanes[lane];
         if lane.backlog.is_empty() && lane.may_push(chain.len()) {
             for sqe in chain {
                 lane.push(*sqe);
@@ -502,6 +542,7 @@ impl Driver {
 
     fn enter(&mut self, lane: usize, wait: Wait) -> io::Result<()> {
         self.counters.enters += 1;
+        self.counters.poll_enters += u64::from(self.poll == Some(lane));
         match self.lanes[lane].ring.enter(wait) {
             Err(error) if is_harmless(&error) => {
                 self.counters.harmless_errors += 1;
@@ -522,19 +563,24 @@ impl Driver {
 
     fn complete(&mut self, lane: usize, cqe: Cqe, notices: &mut Vec<Notice>) {
         self.counters.completions += 1;
+        self.counters.poll_completions += u64::from(self.poll == Some(lane));
         if cqe.user_data >= USER_DATA_RESERVED {
             return;
         }
         let buffer = picked_buffer(cqe.flags).map(|buffer| Picked { lane, buffer });
         self.counters.buffers_picked += u64::from(buffer.is_some());
         let key = Key::from_bits(cqe.user_data);
-        let Some(record) = self.records.get_mut(key) else {
+        if self.records.get(key).is_none() {
             self.counters.stale += 1;
             if let Some(buffer) = buffer {
                 self.give_back(buffer);
             }
             return;
-        };
+        }
+        if self.poll == Some(lane) && self.is_refused(key, cqe.result, notices) {
+            return;
+        }
+        let record = self.records.get_mut(key).expect("looked at above");
         let tag = record.tag;
         if cqe.has_more() {
             if matches!(record.op, Op::SendZeroCopy { .. }) {
@@ -553,7 +599,19 @@ impl Driver {
             return;
         }
         self.lanes[lane].in_flight -= 1;
+        if let State::Part(whole, number) = record.state {
+            drop(self.records.remove(key));
+            self.part_ended(whole, number, cqe.result, notices);
+            return;
+        }
         let result = if cqe.is_notification() { record.result_before.unwrap_or(0) } else { cqe.result };
+        self.end(key, result, buffer, notices);
+    }
+
+    /// An operation has ended, all its parts included.
+    fn end(&mut self, key: Key, result: i32, buffer: Option<Picked>, notices: &mut Vec<Notice>) {
+        let record = self.records.get_mut(key).expect("looked at by the caller");
+        let tag = record.tag;
         match std::mem::replace(&mut record.state, State::Ended(result)) {
             State::Awaited(waker) => {
                 if tag != TAG_UNTOLD
@@ -574,7 +632,9 @@ impl Driver {
                 }
                 notices.push(notice);
             }
-            State::Ended(_) => unreachable!("the kernel completed an operation after its last completion"),
+            State::Ended(_) | State::Part(..) => {
+                unreachable!("the kernel completed an operation after its last completion")
+            }
         }
     }
 }
@@ -594,6 +654,10 @@ impl Drop for Driver {
 }
 
 impl Lane {
+    fn arena(&self) -> &Arena {
+        self.arena.as_ref().expect("the lane's ring picks buffers")
+    }
+
     fn may_push(&self, chain_len: usize) -> bool {
         // The completions of what is in flight must find room, or the kernel has to store them elsewhere.
         let pushed = self.in_flight.saturating_sub(self.backlog.len());
@@ -700,13 +764,6 @@ fn unrecorded(op: Op) -> Sqe {
 
 pub(crate) fn outcome(result: i32) -> io::Result<u32> {
     u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
-}
-
-const fn lane_of(ring: RingId) -> usize {
-    match ring {
-        RingId::Main => 0,
-        RingId::Latency => 1,
-    }
 }
 
 /// The tag of operations whose owner need not be told.

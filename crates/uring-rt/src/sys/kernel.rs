@@ -24,6 +24,8 @@ pub(crate) struct KernelRing {
     registered: Option<u32>,
     enter_flags: u32,
     buffers: Option<BufferRing>,
+    /// Whether its completions are the device's to be asked for.
+    is_polled: bool,
 }
 
 impl KernelRing {
@@ -33,6 +35,21 @@ impl KernelRing {
     ///
     /// Those of `io_uring_setup`.
     pub(crate) fn new(entries: u32, choices: &mut Vec<Choice>) -> io::Result<Self> {
+        Self::build(entries, Polled::No, choices)
+    }
+
+    /// Makes a ring for reads and writes whose completions the device is asked for, by each [`Ring::enter`], which
+    /// never waits.
+    ///
+    /// # Errors
+    ///
+    /// Those of `io_uring_setup`.
+    pub(crate) fn new_polled(entries: u32) -> io::Result<Self> {
+        Self::build(entries, Polled::Yes, &mut Vec::new())
+    }
+
+    fn build(entries: u32, polled: Polled, choices: &mut Vec<Choice>) -> io::Result<Self> {
+        let builder = |entries| builder(entries, polled);
         let uring = match builder(entries).setup_no_sqarray().build(entries) {
             Ok(uring) => {
                 choices.push(Choice::used(Feature::NoSubmissionArray, "saves a load at each submission"));
@@ -45,7 +62,14 @@ impl KernelRing {
             Err(error) => return Err(error),
         };
         choices.push(Choice::used(Feature::DeferredTaskRun, "completions are made when they are asked for"));
-        let mut this = Self { uring, pending: 0, registered: None, enter_flags: 0, buffers: None };
+        let mut this = Self {
+            uring,
+            pending: 0,
+            registered: None,
+            enter_flags: 0,
+            buffers: None,
+            is_polled: polled == Polled::Yes,
+        };
         this.registered = this.register().ok();
         let registered = match this.registered {
             Some(_) => Choice::used(Feature::RegisteredRing, "saves looking the descriptor up at each enter"),
@@ -133,6 +157,8 @@ impl Ring for KernelRing {
 
     fn enter(&mut self, wait: Wait) -> io::Result<()> {
         let to_submit = u32::try_from(self.pending).expect("rings are small");
+        // The kernel would ask the device in a loop, and nobody else would get a turn.
+        let wait = if self.is_polled { Wait::No } else { wait };
         let entered = match wait {
             Wait::No => self.call(to_submit, 0, ENTER_GETEVENTS, None),
             Wait::AtMost(None) => self.call(to_submit, 1, ENTER_GETEVENTS, None),
@@ -215,6 +241,13 @@ impl Drop for KernelRing {
     }
 }
 
+/// Whether the device is asked for completions, rather than that it interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Polled {
+    No,
+    Yes,
+}
+
 /// The queue through which a ring is given buffers.
 struct BufferRing {
     entries: NonNull<BufRingEntry>,
@@ -261,8 +294,11 @@ impl Drop for BufferRing {
     }
 }
 
-fn builder(entries: u32) -> io_uring::Builder {
+fn builder(entries: u32, polled: Polled) -> io_uring::Builder {
     let mut builder = IoUring::builder();
+    if polled == Polled::Yes {
+        builder.setup_iopoll();
+    }
     builder
         .dontfork()
         .setup_single_issuer()

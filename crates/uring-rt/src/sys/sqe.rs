@@ -73,6 +73,32 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    /// The part of a read or write that begins `start` bytes behind its begin and is `len` long; `None` of others.
+    pub(super) fn part(self, start: u32, len: u32) -> Option<Self> {
+        let (skip, at) = (start as usize, u64::from(start));
+        match self {
+            Self::Read { fd, to, len: whole, offset }
+                if u64::from(start) + u64::from(len) <= u64::from(whole) =>
+            {
+                Some(Self::Read { fd, to: to.wrapping_add(skip), len, offset: offset + at })
+            }
+            Self::Write { fd, from, len: whole, offset }
+                if u64::from(start) + u64::from(len) <= u64::from(whole) =>
+            {
+                Some(Self::Write { fd, from: from.wrapping_add(skip), len, offset: offset + at })
+            }
+            _ => None,
+        }
+    }
+
+    /// How many bytes a read or write is to move.
+    pub(crate) fn transfer_bytes(&self) -> Option<u32> {
+        match *self {
+            Self::Read { len, .. } | Self::Write { len, .. } => Some(len),
+            _ => None,
+        }
+    }
+
     /// The operation's name, for people.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -134,6 +160,11 @@ pub(crate) struct Prepared {
 impl Prepared {
     fn new(op: Op, owned: Erased) -> Self {
         Self { op, owned, fills: None }
+    }
+
+    /// How many bytes a read or write is to move; `None` of others.
+    pub(crate) fn transfer_bytes(&self) -> Option<u32> {
+        self.op.transfer_bytes()
     }
 
     /// Owns `buf`, as all operations with a buffer do.
@@ -286,6 +317,11 @@ impl Stat {
         let is_told = self.raw.stx_mask & libc::STATX_DIOALIGN != 0;
         let alignment = (self.raw.stx_dio_mem_align, self.raw.stx_dio_offset_align);
         (is_told && alignment.0 > 0 && alignment.1 > 0).then_some(alignment)
+    }
+
+    /// Major and minor number of the device that the file is on.
+    pub(crate) fn device(&self) -> (u32, u32) {
+        (self.raw.stx_dev_major, self.raw.stx_dev_minor)
     }
 
     /// Whether the file system told whether it has direct I/O at all.

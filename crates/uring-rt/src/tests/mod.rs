@@ -4,6 +4,7 @@ mod contract;
 mod failures;
 mod loops;
 mod ownership;
+mod polled;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -11,8 +12,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::runtime::Runtime;
+use crate::storage::Devices;
 use crate::sys::{Adversary, MockRing, Ring, Seen};
-use crate::{ShutdownError, UringProviders};
+use crate::{Polling, ShutdownError, UringProviders};
 
 /// What one ring was asked.
 type Log = Rc<RefCell<Vec<Seen>>>;
@@ -23,7 +25,17 @@ fn runtime(adversary: Adversary, patience: Duration) -> (Runtime, [Log; 2]) {
         .map(|number| MockRing::new(Adversary { seed: adversary.seed.wrapping_add(number), ..adversary }));
     let logs = [rings[0].seen(), rings[1].seen()];
     let [main, latency] = rings.map(|ring| Box::new(ring) as Box<dyn Ring>);
-    (Runtime::on_rings(main, Some(latency), patience), logs)
+    (Runtime::on_rings(main, Some(latency), Devices::unpolled(Polling::SwitchedOff), patience), logs)
+}
+
+/// A runtime on three mock rings that polls all files with direct I/O, and what the main ring and the poll ring are
+/// asked.
+fn polled_runtime(main: Adversary, poll: Adversary) -> (Runtime, [Log; 2]) {
+    let rings = [main, main, poll].map(MockRing::new);
+    let logs = [rings[0].seen(), rings[2].seen()];
+    let [main, latency, poll] = rings.map(|ring| Box::new(ring) as Box<dyn Ring>);
+    let devices = Devices::polled(true, Box::new(|| Ok(poll)));
+    (Runtime::on_rings(main, Some(latency), devices, Duration::from_secs(2)), logs)
 }
 
 /// Runs `test` in a world on mock rings, and shuts it down.
