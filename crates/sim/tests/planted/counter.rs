@@ -1,43 +1,111 @@
-//! A server that counts.
+//! A server that counts, and keeps what it counted in a file.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use samestep_sim::{Attrition, Chaos, Test};
+use samestep_provider_traits::{File, OpenOptions, StorageProvider};
+use samestep_sim::{Chaos, SimContext, SimFile, Test};
 
-use crate::{ask_until_answered, is_found, is_sound, serve};
+use crate::{Outcome, Words, ask_until_answered, is_found, is_sound, serve};
+
+/// What was counted, request by request; each is a record of the file.
+struct Counter {
+    file: SimFile,
+    records: Cell<u64>,
+    total: Cell<u64>,
+    seen: RefCell<BTreeSet<u64>>,
+    is_busy: Cell<bool>,
+}
+
+impl Counter {
+    async fn open(context: &SimContext) -> io::Result<Self> {
+        let options = OpenOptions::read_write().create();
+        let file = context.storage().open("counted".as_ref(), options).await?;
+        context.storage().sync_dir("".as_ref()).await?;
+        let counter = Self {
+            file,
+            records: Cell::new(0),
+            total: Cell::new(0),
+            seen: RefCell::default(),
+            is_busy: Cell::new(false),
+        };
+        while let Some([request, amount]) = counter.record(counter.records.get()).await? {
+            counter.note(request, amount);
+        }
+        Ok(counter)
+    }
+
+    /// The record with this number; none if it was not written, or only in part.
+    async fn record(&self, number: u64) -> io::Result<Option<Words>> {
+        let (outcome, bytes) = self.file.read_exact_at(Box::new([0; 24]), number * 24).await;
+        match outcome {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+            outcome => outcome?,
+        }
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        Ok((word(16) == sum(number, word(0), word(8))).then(|| [word(0), word(8)]))
+    }
+
+    fn note(&self, request: u64, amount: u64) {
+        self.records.set(self.records.get() + 1);
+        self.total.set(self.total.get() + amount);
+        self.seen.borrow_mut().insert(request);
+    }
+
+    /// Counts a request. Durable when this returns.
+    async fn count(&self, [request, amount]: Words) -> io::Result<()> {
+        if self.is_busy.replace(true) {
+            return Err(ErrorKind::ResourceBusy.into());
+        }
+        let number = self.records.get();
+        let words = [request, amount, sum(number, request, amount)];
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let outcome = async {
+            self.file.write_all_at(bytes, number * 24).await.0?;
+            self.file.sync_data().await
+        };
+        let outcome = outcome.await;
+        self.is_busy.set(false);
+        outcome?;
+        self.note(request, amount);
+        Ok(())
+    }
+}
+
+/// Tells a record from what a crash left of one.
+fn sum(number: u64, request: u64, amount: u64) -> u64 {
+    (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ request.rotate_left(17) ^ amount.rotate_left(43)
+}
+
+async fn run(context: SimContext, knows_requests: bool) -> Outcome {
+    let counter = Rc::new(Counter::open(&context).await?);
+    serve(context, move |words| {
+        let counter = Rc::clone(&counter);
+        async move {
+            let is_known = knows_requests && counter.seen.borrow().contains(&words[0]);
+            if words[1] > 0 && !is_known {
+                counter.count(words).await?;
+            }
+            Ok([words[0], counter.total.get()])
+        }
+    })
+    .await
+}
 
 fn define(test: &mut Test, knows_requests: bool) {
-    let total = Rc::new(Cell::new(0_u64));
-    let seen = Rc::new(RefCell::new(BTreeSet::new()));
-    let (counted, answered) = (Rc::clone(&total), Rc::clone(&seen));
-    let _server = test.node("server", 1, move |context| {
-        let (total, seen) = (Rc::clone(&counted), Rc::clone(&answered));
-        serve(context, move |[request, amount]| {
-            let (total, seen) = (Rc::clone(&total), Rc::clone(&seen));
-            async move {
-                if seen.borrow_mut().insert(request) || !knows_requests {
-                    total.set(total.get() + amount);
-                }
-                Ok([request, total.get()])
-            }
-        })
-    });
-    test.client("client", move |context| {
-        let total = Rc::clone(&total);
-        async move {
-            for request in 0..40 {
-                ask_until_answered(&context, "server:80", [request, 5]).await;
-                context.sleep(Duration::from_millis(200)).await;
-            }
-            if total.get() == 200 { Ok(()) } else { Err(format!("40 times 5 is {}", total.get()).into()) }
+    let _server = test.node("server", 1, move |context| run(context, knows_requests));
+    test.client("client", move |context| async move {
+        for request in 0..40 {
+            ask_until_answered(&context, "server:80", [request, 5]).await;
+            context.sleep(Duration::from_millis(200)).await;
         }
+        let [_, total] = ask_until_answered(&context, "server:80", [40, 0]).await;
+        if total == 200 { Ok(()) } else { Err(format!("40 times 5 is {total}").into()) }
     });
-    // What it counts is in memory.
-    let pauses = Attrition { crash: 0, graceful: 0, ..Attrition::default() };
-    test.chaos(Chaos::swarm().attrition(pauses).for_secs(30));
+    test.chaos(Chaos::swarm().for_secs(30));
 }
 
 #[test]
