@@ -24,6 +24,7 @@ use samestep_replay_traits::Lane;
 pub const LANES: &[&dyn Lane] = &[
     &emission::BACK_PRESSURE_EVICTED,
     &emission::BACK_PRESSURE_FULL,
+    &emission::BIT_ROT,
     &emission::COMPACTION_BOUNDARY,
     &emission::CRASH_MATRIX,
     &emission::CRASH_POINTS,
@@ -31,6 +32,7 @@ pub const LANES: &[&dyn Lane] = &[
     &emission::LOST_ACK,
     &emission::MANY_CLIENTS,
     &emission::NOT_FOUND,
+    &emission::ONE_TRANSCRIPT,
     &emission::PARTITIONED_LEADER,
     &emission::RANDOM_WORKLOADS,
     &emission::SIMULATED,

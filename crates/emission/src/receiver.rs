@@ -142,7 +142,7 @@ impl Receiver {
             DeliveryKind::Event
                 if self.state == State::Streaming
                     && delivery.seq == self.position.seq.next()
-                    && delivery.epoch >= self.position.epoch =>
+                    && self.position.may_precede(delivery.epoch) =>
             {
                 Verdict::Process
             }

@@ -17,6 +17,11 @@ pub struct Position {
 impl Position {
     /// Nothing was processed yet.
     pub const START: Self = Self { epoch: Epoch::new(0), seq: Seq::new(0) };
+
+    /// Whether the next event may be one of `epoch`. Before the first event there is none that could be later.
+    pub(crate) fn may_precede(self, epoch: Epoch) -> bool {
+        self.seq == Seq::default() || self.epoch <= epoch
+    }
 }
 
 /// A client comes, or comes back, and wants its events.

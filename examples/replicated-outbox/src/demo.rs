@@ -1,18 +1,18 @@
 //! Starts three processes and a client, and kills leaders.
 
 use std::cell::RefCell;
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
 use samestep_provider_traits::{JoinHandle, Providers, TaskProvider, TimeProvider};
-use samestep_tokio_providers::{TokioProviders, TokioRuntime};
 
+use crate::processes::{ElectionsName, Nodes};
+use crate::runtime::{self, Program, RuntimeName};
 use crate::service::Result;
 use crate::service::client::{self, Conduct, Progress};
+use crate::service::script::Stage;
 
 /// What to show.
 #[derive(Args, Debug)]
@@ -20,9 +20,12 @@ pub(crate) struct DemoArgs {
     /// How many leaders are killed, one after another.
     #[arg(long, default_value_t = 3)]
     kills: u64,
+    /// What nodes and client run on.
+    #[arg(long, value_enum, default_value_t = RuntimeName::Tokio)]
+    runtime: RuntimeName,
     /// Where the nodes keep their logs: a folder in it, removed afterwards. Default: the system's temporary folder.
     #[arg(long)]
-    dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &DemoArgs) -> Result<()> {
@@ -30,17 +33,34 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         Some(dir) => tempfile::tempdir_in(dir)?,
         None => tempfile::tempdir()?,
     };
-    let world = TokioProviders::new(scratch.path().join("client"), 0);
-    TokioRuntime::new()?.block_on(show(world, scratch.path(), args.kills))
+    let (runtime, why) = runtime::look(args.runtime);
+    if let Some(why) = why {
+        println!("{why}\nGoing on with {runtime}.\n");
+    }
+    let show = Show { dir: scratch.path(), kills: args.kills, runtime };
+    runtime::run(runtime, &scratch.path().join("client"), 0, show)?
 }
 
-async fn show<P: Providers>(world: P, dir: &Path, kills: u64) -> Result<()> {
+struct Show<'a> {
+    dir: &'a Path,
+    kills: u64,
+    runtime: RuntimeName,
+}
+
+impl Program for Show<'_> {
+    type Output = Result<()>;
+
+    async fn run<P: Providers>(self, world: P) -> Result<()> {
+        show(world, self).await
+    }
+}
+
+async fn show<P: Providers>(world: P, Show { dir, kills, runtime }: Show<'_>) -> Result<()> {
     let time = world.time();
-    let mut nodes = Nodes::start(dir)?;
-    println!("three nodes at {:?}, a log on each disk", nodes.addresses);
+    let mut nodes = Nodes::start(dir, runtime, ElectionsName::ByTime)?;
+    println!("three nodes on {runtime} at {:?}, a log on each disk", nodes.addresses());
     let progress = Rc::new(RefCell::new(Progress::default()));
-    let running =
-        client::run(world.clone(), nodes.addresses.clone(), Conduct::default(), Rc::clone(&progress));
+    let running = client::run(world.clone(), nodes.addresses(), Conduct::default(), Rc::clone(&progress));
     let client =
         world.task().spawn("client", async move { running.await.map_err(|error| error.to_string()) });
     let started = time.now();
@@ -65,7 +85,7 @@ async fn show<P: Providers>(world: P, dir: &Path, kills: u64) -> Result<()> {
         wait(&world, &client, &progress, |progress| progress.leader.is_some_and(|(_, found)| found > term))
             .await?;
         let took = time.now().saturating_sub(died).as_millis();
-        nodes.restart(leader)?;
+        Stage::start(&mut nodes, leader)?;
         let now = progress.borrow();
         let next = now.leader.map_or(0, |(node, _)| node);
         println!(
@@ -107,59 +127,6 @@ async fn wait<P: Providers>(
         world.time().sleep(Duration::from_millis(2)).await;
     }
     Ok(())
-}
-
-/// The processes. Dropping them kills them.
-struct Nodes {
-    dir: PathBuf,
-    addresses: Vec<SocketAddr>,
-    processes: Vec<Child>,
-}
-
-impl Nodes {
-    fn start(dir: &Path) -> Result<Self> {
-        // Free ports: taken, and given back together.
-        let taken = (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<Vec<_>>>()?;
-        let addresses = taken.iter().map(TcpListener::local_addr).collect::<std::io::Result<Vec<_>>>()?;
-        drop(taken);
-        let mut nodes = Self { dir: dir.to_owned(), addresses, processes: Vec::new() };
-        for id in 1..=3 {
-            let process = nodes.spawn(id)?;
-            nodes.processes.push(process);
-        }
-        Ok(nodes)
-    }
-
-    /// With SIGKILL: it has no time for anything.
-    fn kill(&mut self, id: u64) -> Result<()> {
-        let process = &mut self.processes[usize::try_from(id - 1)?];
-        process.kill()?;
-        process.wait()?;
-        Ok(())
-    }
-
-    fn restart(&mut self, id: u64) -> Result<()> {
-        self.processes[usize::try_from(id - 1)?] = self.spawn(id)?;
-        Ok(())
-    }
-
-    fn spawn(&self, id: u64) -> Result<Child> {
-        let dir = self.dir.join(format!("node-{id}"));
-        std::fs::create_dir_all(&dir)?;
-        let nodes: Vec<String> = self.addresses.iter().map(SocketAddr::to_string).collect();
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["node", "--id", &id.to_string(), "--nodes", &nodes.join(","), "--dir"]).arg(dir);
-        Ok(command.stdin(Stdio::null()).spawn()?)
-    }
-}
-
-impl Drop for Nodes {
-    fn drop(&mut self) {
-        for process in &mut self.processes {
-            let _gone = process.kill();
-            let _gone = process.wait();
-        }
-    }
 }
 
 /// Events that are processed between two kills, at least.

@@ -7,7 +7,11 @@
 //!
 //! `cargo run -p samestep-replicated-outbox -- --simulate 64`
 //!
-//! What is in `service` is generic over `Providers`: it knows nothing of tokio.
+//! Or one script in all worlds, and the same bytes in each:
+//!
+//! `cargo run -p samestep-replicated-outbox -- --transcript 1`
+//!
+//! What is in `service` is generic over `Providers`: it knows nothing of tokio or io_uring.
 //!
 //! # What this program does not do
 //!
@@ -19,19 +23,24 @@ mod demo;
 #[path = "../../../lanes/src/emission/raft/node/mod.rs"]
 #[expect(dead_code, reason = "the lanes use more of it")]
 mod node;
+mod processes;
+mod runtime;
 mod service;
 mod simulate;
 #[cfg(test)]
 mod tests;
+mod transcript;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use samestep_tokio_providers::{TokioProviders, TokioRuntime};
+use samestep_provider_traits::Providers;
 
-use service::{Result, server};
+use processes::ElectionsName;
+use runtime::{Program, RuntimeName};
+use service::{Result, server, stage};
 
 #[derive(Debug, Parser)]
 #[command(about = "Three nodes, one client, and leaders that are killed", long_about = None)]
@@ -42,6 +51,8 @@ struct Cli {
     demo: demo::DemoArgs,
     #[command(flatten)]
     simulation: simulate::SimulateArgs,
+    #[command(flatten)]
+    transcript: transcript::TranscriptArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,14 +73,21 @@ struct NodeArgs {
     /// Addresses of all nodes, in the order of their numbers.
     #[arg(long, value_delimiter = ',')]
     nodes: Vec<SocketAddr>,
+    /// What it runs on.
+    #[arg(long, value_enum, default_value_t = RuntimeName::Tokio)]
+    runtime: RuntimeName,
+    /// Who calls elections.
+    #[arg(long, value_enum, default_value_t = ElectionsName::ByTime)]
+    elections: ElectionsName,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match (cli.command, cli.simulation.simulate) {
-        (Some(Command::Node(args)), _) => run_node(args),
-        (None, Some(seeds)) => simulate::run(&cli.simulation, seeds),
-        (None, None) => demo::run(&cli.demo),
+    let outcome = match (cli.command, cli.simulation.simulate, cli.transcript.transcript) {
+        (Some(Command::Node(args)), ..) => run_node(args),
+        (None, Some(seeds), _) => simulate::run(&cli.simulation, seeds),
+        (None, None, Some(seed)) => transcript::run(cli.demo.dir.as_deref(), seed),
+        (None, None, None) => demo::run(&cli.demo),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,6 +104,18 @@ fn main() -> ExitCode {
 }
 
 fn run_node(args: NodeArgs) -> Result<()> {
-    let world = TokioProviders::new(&args.dir, args.id);
-    TokioRuntime::new()?.block_on(server::serve(world, args.id, args.nodes, server::Settings::default()))
+    let dir = args.dir.clone();
+    runtime::run(args.runtime, &dir, args.id, args)?
+}
+
+impl Program for NodeArgs {
+    type Output = Result<()>;
+
+    async fn run<P: Providers>(self, world: P) -> Result<()> {
+        let settings = match self.elections {
+            ElectionsName::ByTime => server::Settings::default(),
+            ElectionsName::OnDemand => stage::directed(),
+        };
+        server::serve(world, self.id, self.nodes, settings).await
+    }
 }

@@ -54,15 +54,17 @@ pub(crate) fn run(args: &SimulateArgs, seeds: usize) -> Result<()> {
     let check = check.stop_at_first_failure().without_regressions().ignore_environment();
     let report = check.report(|test| define(test, mistake, &runs));
     let runs = runs.lock().unwrap_or_else(PoisonError::into_inner);
-    println!("three nodes and a client for 20 s in each of {seeds} worlds, and what went wrong there");
     println!(
-        "{:>20} {:>6} {:>6} {:>8} {:>9} {:>10} {:>16}",
-        "seed", "events", "boots", "connects", "snapshots", "duplicates", "lines"
+        "three or five nodes and a client for 20 s in each of {seeds} worlds, and what went wrong there"
+    );
+    println!(
+        "{:>20} {:>5} {:>6} {:>6} {:>8} {:>9} {:>10} {:>16}",
+        "seed", "nodes", "events", "boots", "connects", "snapshots", "duplicates", "lines"
     );
     for (seed, run) in runs.iter().take(SHOWN_MAX) {
-        let Run { events, boots, connections, installed, duplicates, lines, .. } = run;
+        let Run { nodes, events, boots, connections, installed, duplicates, lines, .. } = run;
         println!(
-            "{seed:>20} {events:>6} {boots:>6} {connections:>8} {installed:>9} {duplicates:>10} {lines:016x}"
+            "{seed:>20} {nodes:>5} {events:>6} {boots:>6} {connections:>8} {installed:>9} {duplicates:>10} {lines:016x}"
         );
     }
     if runs.len() > SHOWN_MAX {
@@ -85,7 +87,7 @@ pub(crate) fn run(args: &SimulateArgs, seeds: usize) -> Result<()> {
         total(|run| run.fenced),
     );
     println!(
-        "0 lost, 0 doubled; {} entries, on all three nodes the same; after each, all states equal",
+        "0 lost, 0 doubled; {} entries, on all nodes the same; after each, all states equal",
         total(|run| run.entries)
     );
     Ok(())

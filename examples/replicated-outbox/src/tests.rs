@@ -1,10 +1,13 @@
 //! The simulation over many seeds, and that it finds what it is for.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use samestep_sim::{Check, FaultFamily};
+use samestep_sim::{Check, FaultFamily, WorldConfig};
 
+use crate::service::script::Script;
 use crate::service::simulation::{Mistake, Run, Runs, define};
+use crate::service::stage::{perform_simulated, troubled};
 
 /// 64 seeds, or as many as `SIM_SEEDS` says.
 #[test]
@@ -37,6 +40,10 @@ fn all_that_is_survived_happens() {
         FaultFamily::DiskStall,
         FaultFamily::DiskThrottle,
         FaultFamily::BuggifiedDelay,
+        FaultFamily::ReadError,
+        FaultFamily::WriteError,
+        FaultFamily::SyncFailure,
+        FaultFamily::NoSpace,
     ] {
         assert!(report.acted(family) > 0, "{family:?} never acted");
     }
@@ -48,6 +55,35 @@ fn all_that_is_survived_happens() {
     assert!(total(|run| run.connections) > 64 * 2, "{runs:?}");
     assert!(total(|run| run.installed) > 0, "{runs:?}");
     assert!(total(|run| run.boots) > 64 * 4, "{runs:?}");
+    assert!(total(|run| u64::from(run.nodes == 5)) > 16, "{runs:?}");
+    assert!(total(|run| u64::from(run.nodes == 3)) > 16, "{runs:?}");
+}
+
+/// Thirty scripts, each in an honest world and in four troubled ones: the lines are what the script says, and all
+/// positions in order; and the worlds were not all alike.
+#[test]
+fn a_script_gives_one_transcript_in_every_simulated_world() {
+    let mut duplicates = BTreeSet::new();
+    for seed in 0..30 {
+        let script = Script::new(seed);
+        let honest =
+            perform_simulated(WorldConfig::new(seed), &script).unwrap_or_else(|error| panic!("{error}"));
+        let text = String::from_utf8_lossy(&honest.lines).into_owned();
+        assert_eq!(text.lines().count() as u64, script.events(), "{text}");
+        for (seq, line) in (1_u64..).zip(text.lines()) {
+            assert!(line.ends_with(&format!("|{seq}|DATA|delta=order {seq}")), "{line}");
+        }
+        let last = text.lines().last().and_then(|line| line.split('|').nth(3));
+        assert_eq!(last, Some(&*(1 + script.leaders()).to_string()), "{text}");
+        for world in 0..4 {
+            let told = perform_simulated(troubled(100 * seed + world), &script);
+            let told = told.unwrap_or_else(|error| panic!("script {seed}, world {world}: {error}"));
+            assert_eq!(String::from_utf8_lossy(&told.lines), text, "script {seed}, world {world}");
+            assert_eq!(told.digest, honest.digest);
+            duplicates.insert(told.duplicates);
+        }
+    }
+    assert!(duplicates.len() > 1, "nothing ever came twice: {duplicates:?}");
 }
 
 /// A node whose messages leave before what they speak of is durable.

@@ -85,6 +85,26 @@ fn an_epoch_that_is_not_the_events_own_is_invalid() {
     assert_eq!([answer(2, 1), answer(1, 2), answer(3, 1), answer(3, 0)], [invalid; 4]);
 }
 
+/// Found by a property: the table admits an epoch that has begun beside position 0, and the receiver saw a gap then,
+/// whenever it reconnected.
+#[test]
+fn whoever_has_no_event_takes_one_of_any_epoch() {
+    let mut log = Log::new();
+    let id = log.subscribe("c", 7);
+    log.emit(id, "x");
+    log.start_epoch(2);
+    let client = ClientId::new("c").unwrap();
+    let mut receiver = Receiver::new(id, client, Position { epoch: Epoch::new(2), seq: Seq::default() });
+    let mut notifier = notifier(&log);
+    let answer = notifier.handle_reconnect(&log.outbox, &receiver.request(), Tick::new(0)).unwrap();
+    assert_eq!(answer, ok(1));
+    assert_eq!(receiver.handle_answer(answer, Term::new(2)), Resumption::Continue);
+    let Some(samestep_emission::Output::Deliver(first)) = notifier.poll(&mut log.outbox, Tick::new(0)) else {
+        panic!("nothing to send")
+    };
+    assert_eq!((first.epoch, receiver.handle_delivery(&first)), (Epoch::new(1), Verdict::Process));
+}
+
 #[test]
 fn another_clients_subscription_is_not_found() {
     let mut log = Log::new();

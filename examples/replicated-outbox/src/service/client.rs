@@ -13,7 +13,7 @@ use super::link::{Bell, Link};
 use super::wire::{ToClient, ToNode};
 
 /// What the client has seen so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Progress {
     /// The node that it is connected to, and the term in which it leads.
     pub(crate) leader: Option<(u64, u64)>,
@@ -29,8 +29,26 @@ pub(crate) struct Progress {
     pub(crate) fenced: u64,
     /// How often it connected.
     pub(crate) connections: u64,
+    /// Set from outside: it begins no event after this one.
+    pub(crate) allowed: u64,
     /// Set from outside: after the events that were begun by then it ends.
     pub(crate) is_ending: bool,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            leader: None,
+            begun: 0,
+            published: 0,
+            processed: 0,
+            duplicates: 0,
+            fenced: 0,
+            connections: 0,
+            allowed: u64::MAX,
+            is_ending: false,
+        }
+    }
 }
 
 impl Progress {
@@ -128,6 +146,7 @@ async fn converse<P: Providers>(
             heard_at = time.now();
             match ToClient::decode(&frame)? {
                 ToClient::NotLeading => return Ok(Ended::Elsewhere),
+                ToClient::Status { .. } => {}
                 ToClient::Subscribed { subscription } => {
                     let fresh = Receiver::new(subscription, client.clone(), Position::START);
                     link.send(ToNode::Reconnect(fresh.request()).encode()?);
@@ -172,7 +191,9 @@ async fn converse<P: Providers>(
             }
             // One at a time: the next when this one is committed. What was begun and not answered is begun again.
             let is_due = progress.published < progress.begun
-                || !progress.is_ending && time.now() >= published_at + conduct.gap;
+                || !progress.is_ending
+                    && progress.begun < progress.allowed
+                    && time.now() >= published_at + conduct.gap;
             let number = progress.published + 1;
             if progress.leader.is_some() && is_due && publishing != Some(number) {
                 (publishing, published_at, progress.begun) = (Some(number), time.now(), number);

@@ -15,7 +15,7 @@ use samestep_wal::TailModel;
 
 use super::Result;
 use super::link::{Bell, Link};
-use super::node::{Durability, Node, NodeOptions};
+use super::node::{Durability, Elections, Node, NodeOptions};
 use super::wire::{Delivered, ToClient, ToNode};
 
 /// How a node serves. The same on every node but for who watches.
@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) snapshot_entries: u64,
     /// What is not acknowledged after so many ticks of 20 ms is sent again.
     pub(crate) resend_ticks: u64,
+    pub(crate) elections: Elections,
     pub(crate) durability: Durability,
     pub(crate) watch: Rc<dyn Watch>,
 }
@@ -34,6 +35,7 @@ impl Default for Settings {
         Self {
             snapshot_entries: 500,
             resend_ticks: 25,
+            elections: Elections::ByTime,
             durability: Durability::Synced,
             watch: Rc::new(Unwatched),
         }
@@ -63,16 +65,18 @@ pub(crate) async fn serve<P: Providers>(
     settings: Settings,
 ) -> Result<()> {
     let voters: Vec<u64> = (1..=nodes.len() as u64).collect();
-    // Disks there are that tear what they call a sector.
+    // Disks there are that tear what they call a sector, and a write that fails may leave any part of its bytes.
     let tail = TailModel::Evidence;
-    let Settings { snapshot_entries, resend_ticks, durability, watch } = settings;
+    let Settings { snapshot_entries, resend_ticks, elections, durability, watch } = settings;
     let notifier = NotifierOptions {
         resend_ticks_min: resend_ticks,
         resend_ticks_max: 8 * resend_ticks,
         ..NotifierOptions::default()
     };
+    // A leader that gives up by itself would have to be followed by one that nobody asked for.
+    let checks_quorum = elections == Elections::ByTime;
     let options =
-        NodeOptions { id, voters, snapshot_entries, checks_quorum: true, tail, notifier, durability };
+        NodeOptions { id, voters, snapshot_entries, elections, checks_quorum, tail, notifier, durability };
     let node = Node::open(world.storage().clone(), options).await?;
     watch.rests(node.outbox());
     let at = nodes.get(usize::try_from(id - 1)?).ok_or("there is no such node")?;
@@ -148,14 +152,26 @@ impl<S: samestep_provider_traits::StorageProvider> Server<S> {
     }
 
     fn take(&mut self, link: &Link, message: ToNode) {
-        if let ToNode::Raft(message) = message {
-            return self.node.step(*message);
+        match message {
+            ToNode::Raft(message) => return self.node.step(*message),
+            ToNode::Campaign { newest_term, newest_index } => {
+                // What was said of the node may be long ago: then another may lead by now.
+                if self.node.newest() == (newest_term, newest_index) {
+                    self.node.campaign();
+                }
+                return;
+            }
+            ToNode::Status => {
+                let ((newest_term, newest_index), serves) = (self.node.newest(), self.node.serves());
+                return link.send(ToClient::Status { newest_term, newest_index, serves }.encode());
+            }
+            _ => {}
         }
         if !self.node.serves() {
             return link.send(ToClient::NotLeading.encode());
         }
         match message {
-            ToNode::Raft(_) => {}
+            ToNode::Raft(_) | ToNode::Campaign { .. } | ToNode::Status => {}
             ToNode::Subscribe { client } => {
                 let change = Change::Subscribe {
                     client: client.as_bytes(),

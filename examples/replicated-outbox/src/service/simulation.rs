@@ -1,8 +1,10 @@
 //! The same nodes and the same client in simulated worlds, in which everything goes wrong that honest machines and
-//! networks do: nodes crash and lose what was not synced, stand still and come back, are parted, lose connections.
+//! networks do: nodes crash and lose what was not synced, stand still and come back, are parted, lose connections; and
+//! disks fail reads, writes and syncs and fill up, whereupon the node ends and is started again.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +16,7 @@ use samestep_sim::{Chaos, FaultFamily, SimContext, Test, current_sim_seed};
 
 use super::Result;
 use super::client::{self, Conduct, Duplicates, Progress};
-use super::node::Durability;
+use super::node::{Durability, Elections};
 use super::oracle::Oracle;
 use super::server::{self, Settings};
 
@@ -34,6 +36,7 @@ pub(crate) type Runs = Arc<Mutex<BTreeMap<u64, Run>>>;
 /// What came of a run in which all was right.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Run {
+    pub(crate) nodes: u64,
     /// Events that were published, and processed once and in order.
     pub(crate) events: u64,
     pub(crate) duplicates: u64,
@@ -51,7 +54,7 @@ pub(crate) struct Run {
     pub(crate) lines: u64,
 }
 
-/// Three nodes and a client that publishes for as long as things go wrong.
+/// Three nodes, or five, and a client that publishes for as long as things go wrong.
 ///
 /// Nothing acknowledged is lost, nothing is processed twice, all logs agree, all states after the same entry are equal,
 /// and when all is healed every node comes to have everything.
@@ -60,16 +63,26 @@ pub(crate) fn define(test: &mut Test, mistake: Mistake, runs: &Runs) {
     let lines = Rc::new(RefCell::new(Canonicalizer::new(LineVersion::V2, Numbering::Own)));
 
     let watching = oracle.clone();
-    let _nodes = test.node("node", NODES, move |context| {
+    let nodes = if test.pick(2) == 0 { 3 } else { 5 };
+    let servers = test.node("node", nodes, move |context| {
         let settings = Settings {
             snapshot_entries: 20,
             resend_ticks: 4,
+            elections: Elections::ByTime,
             durability: if mistake == Mistake::Unsynced { Durability::Hoped } else { Durability::Synced },
             watch: watching.replica(context.name()),
         };
         let id = context.number() as u64 + 1;
-        server::serve(context.providers(), id, addresses(&context), settings)
+        async move {
+            let served = server::serve(context.providers(), id, addresses(&context), settings).await;
+            // It is started again, so this is the only place where its end is told.
+            if let Err(error) = &served {
+                context.note("a node ended", with_causes(error.as_ref()));
+            }
+            served
+        }
     });
+    let _servers = servers.restarts(RESTART);
 
     let (seen, told) = (Rc::clone(&progress), Rc::clone(&lines));
     test.client("shop", move |context| shop(context, mistake, Rc::clone(&seen), Rc::clone(&told)));
@@ -94,6 +107,7 @@ pub(crate) fn define(test: &mut Test, mistake: Mistake, runs: &Runs) {
             return Err(format!("not everything was processed: {progress:?}"));
         }
         let run = Run {
+            nodes: nodes as u64,
             events: progress.processed,
             duplicates: progress.duplicates,
             fenced: progress.fenced,
@@ -106,11 +120,22 @@ pub(crate) fn define(test: &mut Test, mistake: Mistake, runs: &Runs) {
         runs.lock().unwrap_or_else(PoisonError::into_inner).insert(current_sim_seed(), run);
         Ok(())
     });
-    let mut chaos = Chaos::swarm().for_secs(FAULT_SECS);
+    let mut chaos = Chaos::swarm().with_bad_disks().for_secs(FAULT_SECS);
     for family in UNUSED {
         chaos = chaos.without(family);
     }
     test.chaos(chaos);
+}
+
+/// An error and what caused it, from the outside in.
+fn with_causes(error: &dyn Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 async fn shop(
@@ -138,10 +163,11 @@ fn addresses(context: &SimContext) -> Vec<SocketAddr> {
     context.servers().map(|node| SocketAddr::new(node.ip, PORT)).collect()
 }
 
-const NODES: usize = 3;
 const PORT: u16 = 7;
-/// What nothing here can meet: there are no datagrams, names or wall clocks.
-const UNUSED: [FaultFamily; 6] = [
+/// What nothing here can meet, there being no datagrams, names or wall clocks; and what cannot be survived by opening the
+/// log again: sectors that were durable and are lost. What a node makes of those is for the lanes of its log.
+const UNUSED: [FaultFamily; 7] = [
+    FaultFamily::LatentError,
     FaultFamily::DatagramLoss,
     FaultFamily::DatagramDuplicate,
     FaultFamily::DatagramReorder,
@@ -149,6 +175,8 @@ const UNUSED: [FaultFamily; 6] = [
     FaultFamily::ClockDrift,
     FaultFamily::ClockStep,
 ];
+/// After how long a node is started again that ended because its disk failed.
+const RESTART: Duration = Duration::from_millis(500);
 /// How long things go wrong, in simulated seconds.
 const FAULT_SECS: u64 = 20;
 /// How long the last node may take until it has everything.

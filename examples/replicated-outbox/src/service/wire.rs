@@ -29,6 +29,13 @@ pub(crate) enum ToNode {
         subscription: SubscriptionId,
         through: Seq,
     },
+    /// Somebody wants to know how it stands.
+    Status,
+    /// Call an election, if this is still the node's newest entry.
+    Campaign {
+        newest_term: u64,
+        newest_index: u64,
+    },
 }
 
 /// What reaches the client.
@@ -49,6 +56,12 @@ pub(crate) enum ToClient {
     },
     /// Ask somebody else.
     NotLeading,
+    /// How the node stands: its newest entry, and whether it leads.
+    Status {
+        newest_term: u64,
+        newest_index: u64,
+        serves: bool,
+    },
 }
 
 /// A delivery that owns its payload.
@@ -77,6 +90,8 @@ impl ToNode {
             Self::Acknowledge { subscription, through } => {
                 frame(5, &[subscription.get(), through.get()], &[])
             }
+            Self::Status => frame(6, &[], &[]),
+            Self::Campaign { newest_term, newest_index } => frame(7, &[*newest_term, *newest_index], &[]),
         })
     }
 
@@ -100,6 +115,8 @@ impl ToNode {
                 subscription: SubscriptionId::new(fields.number()?),
                 through: Seq::new(fields.number()?),
             },
+            6 => Self::Status,
+            7 => Self::Campaign { newest_term: fields.number()?, newest_index: fields.number()? },
             kind => return Err(format!("a node gets no frame of kind {kind}").into()),
         })
     }
@@ -132,6 +149,9 @@ impl ToClient {
             }
             Self::Published { number } => frame(4, &[*number], &[]),
             Self::NotLeading => frame(5, &[], &[]),
+            Self::Status { newest_term, newest_index, serves } => {
+                frame(6, &[*newest_term, *newest_index, u64::from(*serves)], &[])
+            }
         }
     }
 
@@ -166,6 +186,11 @@ impl ToClient {
             }),
             4 => Self::Published { number: fields.number()? },
             5 => Self::NotLeading,
+            6 => Self::Status {
+                newest_term: fields.number()?,
+                newest_index: fields.number()?,
+                serves: fields.number()? == 1,
+            },
             kind => return Err(format!("a client gets no frame of kind {kind}").into()),
         })
     }

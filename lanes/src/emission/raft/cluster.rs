@@ -7,7 +7,7 @@ use samestep_replay_traits::{LaneError, Seed};
 use samestep_wal::TailModel;
 
 use super::bus::{Bus, BusFaults};
-use super::node::{Durability, Node, NodeError, NodeOptions};
+use super::node::{Durability, Elections, Node, NodeError, NodeOptions};
 use crate::emission::dice::Dice;
 
 pub(super) type MemoryNode = Node<MemoryStorageProvider>;
@@ -177,9 +177,17 @@ impl Cluster {
             let voters = voters.clone();
             let Setup { snapshot_entries, checks_quorum, .. } = self.setup;
             let tail = TailModel::Sector;
-            let durability = Durability::Synced;
-            let options =
-                NodeOptions { id, voters, snapshot_entries, checks_quorum, tail, notifier, durability };
+            let (durability, elections) = (Durability::Synced, Elections::ByTime);
+            let options = NodeOptions {
+                id,
+                voters,
+                snapshot_entries,
+                elections,
+                checks_quorum,
+                tail,
+                notifier,
+                durability,
+            };
             let node = world.block_on(|providers| Node::open(providers.storage().clone(), options))?;
             place.node = Some(node);
             place.up_at = None;

@@ -6,7 +6,9 @@ mod drive;
 mod killed;
 mod matrix;
 pub(crate) mod node;
+mod one_transcript;
 mod partition;
+mod rot;
 #[path = "../../../../examples/replicated-outbox/src/service/mod.rs"]
 mod service;
 mod simulated;
@@ -14,7 +16,9 @@ mod torn;
 
 pub(crate) use killed::{LEADER_KILLED, V1_MULTI_REPLICA_3};
 pub(crate) use matrix::CRASH_MATRIX;
+pub(crate) use one_transcript::ONE_TRANSCRIPT;
 pub(crate) use partition::{PARTITIONED_LEADER, SNAPSHOT_FAILOVER};
+pub(crate) use rot::BIT_ROT;
 pub(crate) use simulated::SIMULATED;
 pub(crate) use torn::TORN_TAIL;
 

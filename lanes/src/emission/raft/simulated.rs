@@ -8,10 +8,11 @@ use samestep_sim::{Check, FaultFamily};
 use super::service::simulation::{Mistake, Runs, define};
 use crate::scenario::{Random, Scenario, tell_faults};
 
-/// Three nodes that crash, stand still and are parted, and a client that loses its connections.
+/// Three nodes, or five, that crash, stand still, are parted and have failing disks, and a client that loses its
+/// connections.
 pub(crate) const SIMULATED: Random = Random(Scenario {
     name: "emission/raft-simulated",
-    about: "three nodes and a client in 16 simulated worlds, under crashes, partitions, pauses and lost connections: one log, every event once",
+    about: "three or five nodes and a client in 10 simulated worlds, under crashes, partitions, pauses, lost connections and failing disks: one log, every event once",
     run: simulated,
 });
 
@@ -26,7 +27,8 @@ fn simulated(context: &LaneContext, transcript: &mut Transcript) -> Result<(), L
     }
     let runs = runs.lock().unwrap_or_else(PoisonError::into_inner);
     for (seed, run) in runs.iter() {
-        let event = Event::new("run").field("seed", seed).field("events", run.events);
+        let event =
+            Event::new("run").field("seed", seed).field("nodes", run.nodes).field("events", run.events);
         let event = event.field("duplicates", run.duplicates).field("fenced", run.fenced);
         let event = event.field("connections", run.connections).field("boots", run.boots);
         let event = event.field("entries", run.entries).field("installed", run.installed);
@@ -39,7 +41,7 @@ fn simulated(context: &LaneContext, transcript: &mut Transcript) -> Result<(), L
     Ok(())
 }
 
-const SEEDS: usize = 16;
+const SEEDS: usize = 10;
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use samestep_provider_traits::{File, OpenOptions, Providers, StorageProvider};
 use samestep_replay_traits::{Event, LaneContext, LaneError, Transcript};
 use samestep_wal::{FileName, TailModel};
 
-use super::node::{Durability, Node, NodeOptions};
+use super::node::{Durability, Elections, Node, NodeOptions};
 use crate::emission::client::Client;
 use crate::emission::{TOKEN, expect};
 use crate::scenario::Scenario;
@@ -159,7 +159,7 @@ fn restart(
 }
 
 /// Ticks until nothing happens, and keeps the state after each entry.
-fn settle(
+pub(super) fn settle(
     world: &MemoryWorld,
     node: &mut Node<MemoryStorageProvider>,
     states: &mut BTreeMap<u64, Vec<u8>>,
@@ -174,12 +174,14 @@ fn settle(
     Ok(())
 }
 
-fn options(tail: TailModel) -> NodeOptions {
+/// One node alone, which makes no snapshot.
+pub(super) fn options(tail: TailModel) -> NodeOptions {
     let notifier = NotifierOptions::default();
     NodeOptions {
         id: 1,
         voters: vec![1],
         snapshot_entries: 1000,
+        elections: Elections::ByTime,
         checks_quorum: true,
         tail,
         notifier,

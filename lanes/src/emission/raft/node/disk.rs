@@ -2,7 +2,7 @@
 //!
 //! `snapshot-N` was made here, after the entry N; the log holds what follows. `install-N` came from a leader; the log
 //! that follows is `log-(N+1)`, and any other is of before and worth nothing. Either file has the HardState of its
-//! time, so that a log that is begun anew forgets no vote.
+//! time, so that a log that is begun anew forgets no vote; and a checksum, so that one that has rotted is refused.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use protobuf::Message;
 use raft::eraftpb::{Entry, HardState, Snapshot};
 use samestep_provider_traits::{File, OpenOptions, StorageProvider};
 use samestep_wal::{AsyncWal, CommitPolicy, Index, LogId, Options, Prepared, StateRecord, TailModel};
+use xxhash_rust::xxh64::xxh64;
 
 pub(super) struct Disk<S: StorageProvider> {
     storage: S,
@@ -167,6 +168,7 @@ impl<S: StorageProvider> Disk<S> {
             bytes.extend_from_slice(&(message.len() as u64).to_le_bytes());
             bytes.extend_from_slice(&message);
         }
+        bytes.extend_from_slice(&xxh64(&bytes, 0).to_le_bytes());
         let partial = Path::new(FOLDER).join(PARTIAL);
         let file = self.storage.open(&partial, OpenOptions::read_write().create_empty()).await?;
         let (written, _) = file.write_all_and_sync(bytes, 0).await;
@@ -208,7 +210,10 @@ async fn read_snapshot<S: StorageProvider>(
     let buffer = vec![0; usize::try_from(len).map_err(|_| damaged())?];
     let (read, bytes) = file.read_exact_at(buffer, 0).await;
     read?;
-    let mut rest = &bytes[..];
+    let (mut rest, checksum) = bytes.split_last_chunk::<8>().ok_or_else(damaged)?;
+    if u64::from_le_bytes(*checksum) != xxh64(rest, 0) {
+        return Err(damaged());
+    }
     let mut message = || {
         let (len, behind) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
         let len = usize::try_from(u64::from_le_bytes(*len)).map_err(|_| damaged())?;

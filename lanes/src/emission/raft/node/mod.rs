@@ -44,6 +44,15 @@ pub(crate) enum Durability {
     Hoped,
 }
 
+/// Who calls elections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elections {
+    /// Each node, when it has not heard of a leader for long enough.
+    ByTime,
+    /// Whoever holds the nodes, by [`Node::campaign`]: who leads when is as certain as a script.
+    OnDemand,
+}
+
 /// How a node behaves. The same on every node but for `id`.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeOptions {
@@ -53,6 +62,7 @@ pub(crate) struct NodeOptions {
     pub(crate) voters: Vec<u64>,
     /// A snapshot is made after so many entries, and the log before it removed.
     pub(crate) snapshot_entries: u64,
+    pub(crate) elections: Elections,
     /// Whether a leader that hears of no majority gives up.
     pub(crate) checks_quorum: bool,
     /// What a torn end of the log may look like.
@@ -100,7 +110,10 @@ impl<S: StorageProvider> Node<S> {
         };
         let store = Store::new(recovered, voters);
         // Each node waits for an election in its own way, so that they do not tie; none draws lots.
-        let election_ticks = usize::try_from(10 + 4 * options.id).unwrap_or(usize::MAX - 1);
+        let election_ticks = match options.elections {
+            Elections::ByTime => usize::try_from(10 + 4 * options.id).unwrap_or(usize::MAX - 1),
+            Elections::OnDemand => NEVER_TICKS,
+        };
         let config = Config {
             id: options.id,
             election_tick: 10,
@@ -129,6 +142,11 @@ impl<S: StorageProvider> Node<S> {
         let _ignored = self.raw.step(message);
     }
 
+    /// Calls an election, unless this node leads. Whether it wins is another matter.
+    pub(crate) fn campaign(&mut self) {
+        let _ignored = self.raw.campaign();
+    }
+
     /// Proposes a record. Whether it is ever committed is another matter.
     pub(crate) fn propose(&mut self, change: &Change<'_>) -> Result<(), ProposeError> {
         if !self.is_leader() {
@@ -149,7 +167,9 @@ impl<S: StorageProvider> Node<S> {
         let mut messages = ready.take_messages();
         if *ready.snapshot() != raft::eraftpb::Snapshot::default() {
             let snapshot = ready.snapshot().clone();
-            let hard_state = ready.hs().cloned().unwrap_or_else(|| self.raw.store().hard_state().clone());
+            let mut hard_state = ready.hs().cloned().unwrap_or_else(|| self.raw.store().hard_state().clone());
+            // What is committed behind the snapshot comes with the same messages, and is not durable before it.
+            hard_state.commit = snapshot.get_metadata().index;
             self.disk.install(&snapshot, &hard_state).await?;
             self.installed = Some(snapshot.data.to_vec());
             self.committed.clear();
@@ -248,6 +268,12 @@ impl<S: StorageProvider> Node<S> {
         self.raw.raft.term
     }
 
+    /// Term and index of the newest entry: of two nodes, the one that has more can be elected.
+    pub(crate) fn newest(&self) -> (u64, u64) {
+        let log = &self.raw.raft.raft_log;
+        (log.last_term(), log.last_index())
+    }
+
     /// Index of the snapshot that the log begins behind; 0 if there is none.
     pub(crate) fn snapshot_index(&self) -> u64 {
         self.raw.store().snapshot_index()
@@ -267,3 +293,6 @@ impl<S: StorageProvider> Node<S> {
         Ok(())
     }
 }
+
+/// More ticks than a node lives.
+const NEVER_TICKS: usize = 1 << 30;
