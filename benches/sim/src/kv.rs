@@ -1,50 +1,100 @@
 //! Seeds of a small key-value store: what a second of testing is worth.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::io;
-use std::time::Duration;
+use std::rc::Rc;
 
 use samestep_provider_traits::{TcpListener, TcpStream, TimeProvider};
 use samestep_sim::{Chaos, Check, SimContext, Test};
 
-/// Five servers, of which a client writes to all and reads from each, for ten simulated seconds of chaos.
-pub(crate) fn run(seeds: u64) -> u64 {
-    let count = usize::try_from(seeds).unwrap_or(usize::MAX);
-    let check = Check::new().ignore_environment().without_regressions().check_every(0).jobs(1);
-    check.seeds(count).run(|test: &mut Test| {
-        let _servers = test.node("server", 5..=5, serve);
-        test.clients("client", 2..=2, |context| async move {
-            for round in 0..20_u64 {
-                for server in 0..5 {
-                    // What fails is given up: the store promises nothing here.
-                    let limit = Duration::from_millis(500);
-                    drop(context.time().timeout(limit, put_and_get(&context, server, round)).await);
+use crate::store::{
+    CLIENTS, LIMIT, OPERATIONS, PAUSE, REQUESTS, ROUNDS, SERVERS, Store, key_of, request, start_of,
+};
+
+/// `seeds` seeds without faults, in which every request is answered.
+pub(crate) fn plain(seeds: u64) -> u64 {
+    check(seeds, |test| {
+        let answered = Rc::new(Cell::new(0));
+        let count = Rc::clone(&answered);
+        fill(test, move |context, number| ask_all(context, number, Rc::clone(&count)));
+        test.at_end("each request is answered", move |_| match answered.get() {
+            REQUESTS => Ok(()),
+            fewer => Err(format!("{fewer} of {REQUESTS}")),
+        });
+    })
+}
+
+/// `seeds` seeds with a swarm of faults for ten simulated seconds. The store promises nothing then, so what fails is
+/// given up.
+pub(crate) fn faulty(seeds: u64) -> u64 {
+    check(seeds, |test| {
+        fill(test, |context, number| async move {
+            context.sleep(start_of(number)).await;
+            for round in 0..ROUNDS {
+                for server in 0..SERVERS {
+                    drop(context.time().timeout(LIMIT, put_and_get(&context, number, server, round)).await);
                 }
-                context.sleep(Duration::from_millis(400)).await;
+                context.sleep(PAUSE).await;
             }
             Ok(())
         });
         test.chaos(Chaos::swarm().for_secs(10));
-    });
+    })
+}
+
+fn check(seeds: u64, define: impl Fn(&mut Test) + Sync + Send + 'static) -> u64 {
+    let count = usize::try_from(seeds).unwrap_or(usize::MAX);
+    let check = Check::new().ignore_environment().without_regressions().check_every(0).jobs(1);
+    check.seeds(count).run(define);
     seeds
 }
 
-async fn put_and_get(context: &SimContext, server: u64, value: u64) -> io::Result<()> {
+fn fill<F>(test: &mut Test, ask: impl Fn(SimContext, u64) -> F + 'static)
+where
+    F: Future<Output = Result<(), Box<dyn std::error::Error>>> + 'static,
+{
+    let servers = usize::try_from(SERVERS).unwrap_or(usize::MAX);
+    let clients = usize::try_from(CLIENTS).unwrap_or(usize::MAX);
+    let _servers = test.node("server", servers..=servers, serve);
+    test.clients("client", clients..=clients, move |context| {
+        let number = context.number() as u64;
+        ask(context, number)
+    });
+}
+
+async fn ask_all(
+    context: SimContext,
+    number: u64,
+    answered: Rc<Cell<u64>>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    context.sleep(start_of(number)).await;
+    for round in 0..ROUNDS {
+        for server in 0..SERVERS {
+            context.time().timeout(LIMIT, put_and_get(&context, number, server, round)).await??;
+            answered.set(answered.get() + OPERATIONS.len() as u64);
+        }
+        context.sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+async fn put_and_get(context: &SimContext, client: u64, server: u64, value: u64) -> io::Result<()> {
     let stream = context.connect(&format!("server-{server}:80")).await?;
-    for operation in [PUT, GET] {
-        let mut message = [0; 17];
-        message[0] = operation;
-        message[1..9].copy_from_slice(&server.to_le_bytes());
-        message[9..].copy_from_slice(&value.to_le_bytes());
+    for operation in OPERATIONS {
+        let message = request(operation, key_of(client, server), value);
         stream.write_all(Box::new(message)).await.0?;
-        stream.read_exact(Box::new([0; 8])).await.0?;
+        let (outcome, answer) = stream.read_exact(Box::new([0; 8])).await;
+        outcome?;
+        if *answer != value.to_le_bytes() {
+            return Err(io::Error::other("not the value that was put"));
+        }
     }
     Ok(())
 }
 
 async fn serve(context: SimContext) -> Result<(), Box<dyn std::error::Error>> {
     let listener = context.listen(80).await?;
-    let mut values = BTreeMap::<u64, u64>::new();
+    let mut store = Store::default();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         loop {
@@ -52,19 +102,9 @@ async fn serve(context: SimContext) -> Result<(), Box<dyn std::error::Error>> {
             if outcome.is_err() {
                 break;
             }
-            let word = |at: usize| {
-                message[at..].first_chunk().map_or(0, |bytes: &[u8; 8]| u64::from_le_bytes(*bytes))
-            };
-            if message[0] == PUT {
-                values.insert(word(1), word(9));
-            }
-            let value = values.get(&word(1)).copied().unwrap_or(0);
-            if stream.write_all(Box::new(value.to_le_bytes())).await.0.is_err() {
+            if stream.write_all(Box::new(store.answer(&message))).await.0.is_err() {
                 break;
             }
         }
     }
 }
-
-const PUT: u8 = 0;
-const GET: u8 = 1;

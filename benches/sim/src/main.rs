@@ -2,23 +2,25 @@
 //! moonpool-sim, bare and through its builder, turmoil and madsim. Peers are programs of their own, built by
 //! `cargo build --release` in `peers` and `madsim`; what is not built is left out.
 //!
-//! Every measurement is a process of its own. Rounds alternate their order, and each figure is divided by the heap's of
-//! its own round. Instructions are counted by valgrind's callgrind over two sizes, whose difference has no start-up in
-//! it; they are the figure to compare, as they do not depend on who else uses the machine.
+//! Every measurement is a process of its own. Rounds alternate their order, and each figure is divided by another row's
+//! of its own round: by the heap's, or by ours. Instructions are counted by valgrind's callgrind over two sizes, whose
+//! difference has no start-up in it; they are the figure to compare, as they do not depend on who else uses the machine.
 //!
 //! # What this program does not do
 //!
 //! It judges no one and keeps no history: a table of medians.
 
+mod callgrind;
 mod draws;
 mod heap;
 mod kv;
+mod measure;
 mod requests;
 mod run;
+mod store;
 mod timers;
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -42,7 +44,7 @@ enum Command {
         /// Tiny sizes: proves that everything runs. The figures mean nothing.
         #[arg(long)]
         quick: bool,
-        /// Count no instructions. They need valgrind.
+        /// Count no instructions and no allocations. They need valgrind.
         #[arg(long)]
         no_instructions: bool,
     },
@@ -70,13 +72,15 @@ enum Row {
     CheckedRequests,
     /// As before, with the default faults of the network that requests survive.
     FaultyRequests,
-    /// `size` seeds of a key-value store on five nodes, through `check`, with a swarm of faults.
+    /// `size` seeds of a key-value store on five nodes, through `check`, no faults.
     Kv,
+    /// As before, with a swarm of faults.
+    FaultyKv,
 }
 
 impl Row {
     /// Does the work, and tells how many operations that were.
-    fn measure(self, size: u64) -> u64 {
+    fn work(self, size: u64) -> u64 {
         match self {
             Self::HeapTimers => heap::timers(size),
             Self::Timers => timers::run(size),
@@ -84,7 +88,8 @@ impl Row {
             Self::Requests => requests::bare(size),
             Self::CheckedRequests => requests::checked(size),
             Self::FaultyRequests => requests::faulty(size),
-            Self::Kv => kv::run(size),
+            Self::Kv => kv::plain(size),
+            Self::FaultyKv => kv::faulty(size),
         }
     }
 }
@@ -92,12 +97,15 @@ impl Row {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run { rounds, quick, no_instructions } => {
-            run::run(rounds, quick, !no_instructions && !quick)
+            let extent = match (quick, no_instructions) {
+                (true, _) => run::Extent::Quick,
+                (false, true) => run::Extent::Times,
+                (false, false) => run::Extent::Whole,
+            };
+            run::run(rounds, extent)
         }
         Command::One { row, size } => {
-            let start = Instant::now();
-            let operations = row.measure(size);
-            println!("{operations} {}", start.elapsed().as_nanos());
+            measure::measure(|| row.work(size));
             Ok(())
         }
     };

@@ -12,6 +12,7 @@ use moonpool_sim::{
 };
 
 use crate::draws::{Draws, TASKS};
+use crate::store::{self, Store};
 
 /// 4 clients and a server in a bare world, `each` requests of 64 bytes each, at its default latencies and no faults.
 pub(crate) fn requests(each: u64) -> u64 {
@@ -150,10 +151,92 @@ pub(crate) fn timers(each: u64) -> u64 {
     TASKS * each
 }
 
+/// `seeds` seeds of the key-value store in bare worlds, in which every request is answered.
+pub(crate) fn kv(seeds: u64) -> u64 {
+    for seed in 0..seeds {
+        Executor::new(seed).block_on(async move {
+            let mut world = world_of(seed);
+            let (network, time) = (world.network_provider(), world.time_provider());
+            for server in 0..store::SERVERS {
+                drop(spawn("server", store_values(network.clone(), address_of(server))));
+            }
+            let mut clients = spawn("clients", async move {
+                let clients: Vec<_> = (0..store::CLIENTS)
+                    .map(|number| {
+                        let (network, time) = (network.clone(), time.clone());
+                        spawn("client", ask_all(network, time, number))
+                    })
+                    .collect();
+                let mut answered = 0;
+                for client in clients {
+                    answered += client.await.map_err(io::Error::other)??;
+                }
+                assert_eq!(answered, store::REQUESTS, "each request is answered");
+                io::Result::Ok(())
+            });
+            drive(&mut world, &mut clients).await.expect("each is answered");
+        });
+    }
+    seeds
+}
+
+async fn ask_all<N: NetworkProvider, T: TimeProvider>(network: N, time: T, number: u64) -> io::Result<u64> {
+    let mut answered = 0;
+    time.sleep(store::start_of(number)).await.map_err(io::Error::other)?;
+    for round in 0..store::ROUNDS {
+        for server in 0..store::SERVERS {
+            let asked = put_and_get(&network, number, server, round);
+            time.timeout(store::LIMIT, asked).await.map_err(io::Error::other)??;
+            answered += 2;
+        }
+        time.sleep(store::PAUSE).await.map_err(io::Error::other)?;
+    }
+    Ok(answered)
+}
+
+async fn put_and_get<N: NetworkProvider>(
+    network: &N,
+    client: u64,
+    server: u64,
+    value: u64,
+) -> io::Result<()> {
+    let mut stream = network.connect(&address_of(server)).await?;
+    for operation in store::OPERATIONS {
+        let message = store::request(operation, store::key_of(client, server), value);
+        stream.write_all(&message).await?;
+        let mut answer = [0; 8];
+        stream.read_exact(&mut answer).await?;
+        assert_eq!(answer, value.to_le_bytes(), "the value that was put");
+    }
+    Ok(())
+}
+
+async fn store_values<N: NetworkProvider>(network: N, address: String) -> io::Result<()> {
+    let listener = network.bind(&address).await?;
+    let mut values = Store::default();
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        let mut message = [0; 17];
+        while stream.read_exact(&mut message).await.is_ok() {
+            if stream.write_all(&values.answer(&message)).await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+fn address_of(server: u64) -> String {
+    format!("10.0.2.{}:80", server + 1)
+}
+
 fn world() -> SimWorld {
+    world_of(1)
+}
+
+fn world_of(seed: u64) -> SimWorld {
     let network =
         NetworkConfiguration { chaos: ChaosConfiguration::disabled(), ..NetworkConfiguration::default() };
-    SimWorld::new_with_network_config_and_seed(network, 1)
+    SimWorld::new_with_network_config_and_seed(network, seed)
 }
 
 /// Steps, and lets tasks run, until `main` has ended.

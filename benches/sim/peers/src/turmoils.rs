@@ -1,28 +1,44 @@
 //! turmoil.
 
+use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::draws::{Draws, TASKS};
+use crate::store::{self, Store};
 
-/// 4 clients and a server, `each` requests of 64 bytes each, at the least latency: at its default ones it goes through
-/// every millisecond of a simulated quarter of an hour, which measures that.
-pub(crate) fn requests(each: u64) -> u64 {
-    let mut simulation = turmoil::Builder::new()
-        .simulation_duration(FOR_EVER)
-        .min_message_latency(Duration::ZERO)
-        .max_message_latency(Duration::from_millis(1))
-        .rng_seed(1)
-        .build();
+/// How long messages take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Latency {
+    /// Up to a millisecond, which is a step.
+    Least,
+    /// Up to 100 milliseconds, through each of which it goes step by step.
+    Default,
+}
+
+/// 4 clients and a server, `each` requests of 64 bytes each.
+pub(crate) fn requests(each: u64, latency: Latency) -> u64 {
+    let mut simulation = builder(1, latency).build();
     simulation.host("server", || async { Ok(serve().await?) });
     for number in 0..CLIENTS {
         simulation.client(format!("client-{number}"), async move { Ok(ask(each).await?) });
     }
     simulation.run().expect("it runs to its end");
     CLIENTS * each
+}
+
+fn builder(seed: u64, latency: Latency) -> turmoil::Builder {
+    let mut builder = turmoil::Builder::new();
+    builder.simulation_duration(FOR_EVER).rng_seed(seed);
+    if matches!(latency, Latency::Least) {
+        builder.min_message_latency(Duration::ZERO).max_message_latency(Duration::from_millis(1));
+    }
+    builder
 }
 
 async fn serve() -> io::Result<()> {
@@ -54,7 +70,7 @@ async fn ask(each: u64) -> io::Result<()> {
 
 /// 1000 tasks on one host, each of which sleeps `each` times.
 pub(crate) fn timers(each: u64) -> u64 {
-    let mut simulation = turmoil::Builder::new().simulation_duration(FOR_EVER).rng_seed(1).build();
+    let mut simulation = builder(1, Latency::Default).build();
     simulation.client("node", async move {
         let sleepers: Vec<_> = (0..TASKS)
             .map(|task| {
@@ -73,6 +89,60 @@ pub(crate) fn timers(each: u64) -> u64 {
     });
     simulation.run().expect("it runs to its end");
     TASKS * each
+}
+
+/// `seeds` seeds of the key-value store, in which every request is answered, at the least latency.
+pub(crate) fn kv(seeds: u64) -> u64 {
+    for seed in 0..seeds {
+        let mut simulation = builder(seed, Latency::Least).build();
+        for server in 0..store::SERVERS {
+            simulation.host(format!("server-{server}"), || async { Ok(store_values().await?) });
+        }
+        let answered = Rc::new(Cell::new(0));
+        for number in 0..store::CLIENTS {
+            let answered = Rc::clone(&answered);
+            simulation.client(format!("client-{number}"), async move {
+                sleep(store::start_of(number)).await;
+                for round in 0..store::ROUNDS {
+                    for server in 0..store::SERVERS {
+                        timeout(store::LIMIT, put_and_get(number, server, round)).await??;
+                        answered.set(answered.get() + 2);
+                    }
+                    sleep(store::PAUSE).await;
+                }
+                Ok(())
+            });
+        }
+        simulation.run().expect("it runs to its end");
+        assert_eq!(answered.get(), store::REQUESTS, "each request is answered");
+    }
+    seeds
+}
+
+async fn put_and_get(client: u64, server: u64, value: u64) -> io::Result<()> {
+    let mut stream = TcpStream::connect((format!("server-{server}"), 80)).await?;
+    for operation in store::OPERATIONS {
+        let message = store::request(operation, store::key_of(client, server), value);
+        stream.write_all(&message).await?;
+        let mut answer = [0; 8];
+        stream.read_exact(&mut answer).await?;
+        assert_eq!(answer, value.to_le_bytes(), "the value that was put");
+    }
+    Ok(())
+}
+
+async fn store_values() -> io::Result<()> {
+    let listener = TcpListener::bind(("0.0.0.0", 80)).await?;
+    let mut values = Store::default();
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        let mut message = [0; 17];
+        while stream.read_exact(&mut message).await.is_ok() {
+            if stream.write_all(&values.answer(&message)).await.is_err() {
+                break;
+            }
+        }
+    }
 }
 
 const CLIENTS: u64 = 4;
