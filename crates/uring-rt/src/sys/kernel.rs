@@ -4,6 +4,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use io_uring::types::{self, BufRingEntry, CancelBuilder, Fd, FsyncFlags};
 use io_uring::{IoUring, opcode, squeue};
 
 use super::arena::Arena;
+use super::message::send_message;
+use super::remote::Remote;
 use super::ring::{Cqe, Full, Ring, Wait};
 use super::sqe::{Op, Sqe};
 use crate::info::{Choice, Feature};
@@ -24,6 +27,8 @@ pub(crate) struct KernelRing {
     registered: Option<u32>,
     enter_flags: u32,
     buffers: Option<BufferRing>,
+    /// Sends messages to this ring, until it is told that the ring goes.
+    reached_by: Option<Arc<Remote>>,
 }
 
 impl KernelRing {
@@ -45,7 +50,8 @@ impl KernelRing {
             Err(error) => return Err(error),
         };
         choices.push(Choice::used(Feature::DeferredTaskRun, "completions are made when they are asked for"));
-        let mut this = Self { uring, pending: 0, registered: None, enter_flags: 0, buffers: None };
+        let mut this =
+            Self { uring, pending: 0, registered: None, enter_flags: 0, buffers: None, reached_by: None };
         this.registered = this.register().ok();
         let registered = match this.registered {
             Some(_) => Choice::used(Feature::RegisteredRing, "saves looking the descriptor up at each enter"),
@@ -67,6 +73,17 @@ impl KernelRing {
         self.uring.submitter().register_eventfd(event.as_raw_fd())?;
         self.signal_events(false);
         Ok(())
+    }
+
+    /// Has other threads wake the one that waits here by a message, if the kernel can do that.
+    pub(crate) fn reach_by(&mut self, remote: &Arc<Remote>) -> Choice {
+        // To itself, as a trial: it comes out as a completion that says nothing.
+        if send_message(self.uring.as_raw_fd()).is_err() {
+            return Choice::unused(Feature::RingMessage, "the kernel is older than 6.13");
+        }
+        remote.set_ring(Some(self.uring.as_raw_fd()));
+        self.reached_by = Some(Arc::clone(remote));
+        Choice::used(Feature::RingMessage, "other threads wake a sleeping shard by it")
     }
 
     /// The opcodes of [`REQUIRED`] that the kernel does not know.
@@ -202,6 +219,10 @@ impl Ring for KernelRing {
 
 impl Drop for KernelRing {
     fn drop(&mut self) {
+        if let Some(remote) = &self.reached_by {
+            // Its number may be another file's as soon as it is closed.
+            remote.set_ring(None);
+        }
         if let Some(index) = self.registered {
             let mut update = RingUpdate { offset: index, reserved: 0, data: 0 };
             let (fd, at) = (self.uring.as_raw_fd(), ptr::from_mut(&mut update));
