@@ -25,6 +25,7 @@ mod shards;
 mod slots;
 mod stats;
 mod storage;
+pub mod sync;
 #[expect(unsafe_code, reason = "memory shared with a kernel, and tasks in one allocation")]
 mod sys;
 mod tasks;
