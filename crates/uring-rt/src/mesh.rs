@@ -114,9 +114,8 @@ impl<T: Send> MeshSenders<T> {
     /// [`MeshSendError`] has the value.
     pub fn try_send_to(&mut self, target: usize, value: T) -> Result<(), MeshSendError<T>> {
         let Some(sender) = self.0.get_mut(target) else { return Err(MeshSendError::NoSuchPeer(value)) };
-        sender.try_send(value).map_err(|value| match sender.is_closed() {
-            true => MeshSendError::Closed(value),
-            false => MeshSendError::Full(value),
+        sender.try_send(value).map_err(|value| {
+            if sender.is_closed() { MeshSendError::Closed(value) } else { MeshSendError::Full(value) }
         })
     }
 }

@@ -85,16 +85,12 @@ impl ServiceGroup {
     fn give(&self, target: usize) {
         let waker = {
             let mut line = self.line(target);
-            match line.waiting.pop_first() {
-                Some((ticket, waker)) => {
-                    line.granted.insert(ticket);
-                    Some(waker)
-                }
-                None => {
-                    line.free += 1;
-                    None
-                }
+            let first = line.waiting.pop_first();
+            match &first {
+                Some((ticket, _)) => _ = line.granted.insert(*ticket),
+                None => line.free += 1,
             }
+            first.map(|(_, waker)| waker)
         };
         // Outside of the lock: waking takes a path of its own.
         waker.into_iter().for_each(Waker::wake);
@@ -107,13 +103,12 @@ impl Claim {
         let waker = waker.clone();
         let before = {
             let mut line = self.group.line(self.target);
-            let has_room = match self.ticket {
-                Some(ticket) => line.granted.remove(&ticket),
-                None => {
-                    let is_free = line.free > 0 && line.waiting.is_empty();
-                    line.free -= usize::from(is_free);
-                    is_free
-                }
+            let has_room = if let Some(ticket) = self.ticket {
+                line.granted.remove(&ticket)
+            } else {
+                let is_free = line.free > 0 && line.waiting.is_empty();
+                line.free -= usize::from(is_free);
+                is_free
             };
             if has_room {
                 self.ticket = None;

@@ -161,10 +161,10 @@ impl Worker {
             for _ in 0..self.random.random_range(1..100_u32) {
                 let block = self.random.random_range(0..BLOCKS);
                 let offset = (block * BLOCK_BYTES) as u64;
-                let fill = u8::try_from(block + 1).expect("a few blocks");
+                let number = u8::try_from(block + 1).expect("a few blocks");
                 match self.random.random_range(0..8_u8) {
                     0..4 => {
-                        let written = file.write_all_at(vec![fill; BLOCK_BYTES], offset);
+                        let written = file.write_all_at(vec![number; BLOCK_BYTES], offset);
                         if let Some((outcome, _)) = self.perhaps(counts, written).await {
                             outcome?;
                             is_written[block] = true;
@@ -173,7 +173,7 @@ impl Worker {
                     4..7 => {
                         let read = file.read_at(vec![0; BLOCK_BYTES], offset);
                         let Some((outcome, bytes)) = self.perhaps(counts, read).await else { continue };
-                        let is_whole = outcome? == BLOCK_BYTES && bytes.iter().all(|byte| *byte == fill);
+                        let is_whole = outcome? == BLOCK_BYTES && bytes.iter().all(|byte| *byte == number);
                         if is_written[block] && !is_whole {
                             return Err(io::Error::other("a block is not as it was written"));
                         }

@@ -148,10 +148,11 @@ impl Stolen {
 
     fn since(&self, before: &Self) -> String {
         let (steal, all) = (self.steal_ticks - before.steal_ticks, self.all_ticks - before.all_ticks);
-        let percent = (steal * 1000 / all.max(1)) as f64 / 10.0;
+        let per_mille = steal * 1000 / all.max(1);
+        let (percent, tenth) = (per_mille / 10, per_mille % 10);
         let switches = self.switches - before.switches;
         format!(
-            "{percent} % of the machine's time was stolen, and this thread lost its processor {switches} times"
+            "{percent}.{tenth} % of the machine's time was stolen, and this thread lost its processor {switches} times"
         )
     }
 }

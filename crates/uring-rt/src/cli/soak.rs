@@ -141,8 +141,8 @@ impl Level {
 
     async fn measure_now(_: &Shard, sites: &Sharded<Site>) -> Result<Self, CommandError> {
         let stats: Vec<ShardStats> = sites.invoke_on_all(|site| async move { site.0.stats() }).await?;
-        let status = std::fs::read_to_string("/proc/self/status")?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let told = std::fs::read_to_string("/proc/self/status")?;
+        let resident = told.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let resident = resident.and_then(|line| line.split_whitespace().next()?.parse().ok());
         Ok(Self {
             resident_kib: resident.ok_or_else(|| CommandError::new("the kernel does not tell VmRSS"))?,

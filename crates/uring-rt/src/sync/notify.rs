@@ -46,16 +46,11 @@ impl Notify {
         let waker = {
             let state = &mut *self.0.borrow_mut();
             let first = state.waiting.pop_first();
-            match first {
-                Some((ticket, waker)) => {
-                    state.told.insert(ticket, Told::Alone);
-                    Some(waker)
-                }
-                None => {
-                    state.is_kept = true;
-                    None
-                }
+            match &first {
+                Some((ticket, _)) => _ = state.told.insert(*ticket, Told::Alone),
+                None => state.is_kept = true,
             }
+            first.map(|(_, waker)| waker)
         };
         waker.into_iter().for_each(Waker::wake);
     }
