@@ -79,6 +79,8 @@ enum Scope {
     All,
     /// The lanes where it is likeliest to find something.
     Short,
+    /// No lanes, but the tests of crates with threads and unsafe code.
+    Tests,
 }
 
 impl Mode {
@@ -90,8 +92,10 @@ impl Mode {
             match arg.to_str() {
                 Some("--race") => mode = Self::Sanitized(Sanitizer::Thread, Scope::All),
                 Some("--race=short") => mode = Self::Sanitized(Sanitizer::Thread, Scope::Short),
+                Some("--race=tests") => mode = Self::Sanitized(Sanitizer::Thread, Scope::Tests),
                 Some("--asan") => mode = Self::Sanitized(Sanitizer::Address, Scope::All),
                 Some("--asan=short") => mode = Self::Sanitized(Sanitizer::Address, Scope::Short),
+                Some("--asan=tests") => mode = Self::Sanitized(Sanitizer::Address, Scope::Tests),
                 Some("--builds") => mode = Self::Builds,
                 _ => rest.push(arg.clone()),
             }
@@ -128,6 +132,8 @@ const OURS: &str = "\
 cargo xtask determinism builds the lanes and runs them. Words of its own:
   --race, --race=short    under ThreadSanitizer, on nightly with rust-src: all lanes, or those with threads
   --asan, --asan=short    under AddressSanitizer, on nightly
+  --race=tests, --asan=tests
+                          the tests of uring-rt alone, which a whole run does last
   --builds                debug, release, two other settings and aarch64 in an emulator, against one lock file
   bisect --good REV --lane NAME
                           the commit at which a transcript changed";
@@ -157,6 +163,7 @@ mod tests {
         check("--race", Mode::Sanitized(Sanitizer::Thread, Scope::All), "");
         check("--race=short --jobs 1", Mode::Sanitized(Sanitizer::Thread, Scope::Short), "--jobs 1");
         check("--lane a/b --asan", Mode::Sanitized(Sanitizer::Address, Scope::All), "--lane a/b");
+        check("--race=tests", Mode::Sanitized(Sanitizer::Thread, Scope::Tests), "");
         check("--asan=short", Mode::Sanitized(Sanitizer::Address, Scope::Short), "");
         check("--builds --iterations 4", Mode::Builds, "--iterations 4");
         // An unknown form is the lanes' to refuse.

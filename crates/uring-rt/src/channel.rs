@@ -2,18 +2,18 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
-use crate::sys::{Consumer, Producer, queue};
+use crate::sys::{Consumer, DoorBell, Producer, queue};
 
 /// A channel of at most `capacity` values, at least one.
 pub fn shard_channel<T: Send>(capacity: usize) -> (ShardSender<T>, ShardReceiver<T>) {
     let (producer, consumer) = queue(capacity);
     let link = Arc::new(Link {
-        receiver: Bell::default(),
-        sender: Bell::default(),
+        receiver: DoorBell::new(),
+        sender: DoorBell::new(),
         is_closed: AtomicBool::new(false),
     });
     (ShardSender { producer, link: Arc::clone(&link) }, ShardReceiver { consumer, link })
@@ -33,16 +33,9 @@ pub struct ShardReceiver<T> {
 
 #[derive(Debug)]
 struct Link {
-    receiver: Bell,
-    sender: Bell,
+    receiver: DoorBell,
+    sender: DoorBell,
     is_closed: AtomicBool,
-}
-
-/// Wakes who waits at one end, and costs two loads if nobody does.
-#[derive(Debug, Default)]
-struct Bell {
-    is_awaited: AtomicBool,
-    waker: Mutex<Option<Waker>>,
 }
 
 impl<T: Send> ShardSender<T> {
@@ -78,7 +71,7 @@ impl<T: Send> ShardSender<T> {
     fn poll_send(&mut self, value: &mut Option<T>, cx: &mut Context<'_>) -> Poll<Result<(), T>> {
         for is_announced in [false, true] {
             if is_announced {
-                self.link.sender.await_ring(cx);
+                self.link.sender.await_ring(cx.waker());
             }
             let Some(sent) = value.take() else { return Poll::Ready(Ok(())) };
             match self.try_send(sent) {
@@ -104,10 +97,10 @@ impl<T: Send> ShardReceiver<T> {
         Some(value)
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         for is_announced in [false, true] {
             if is_announced {
-                self.link.receiver.await_ring(cx);
+                self.link.receiver.await_ring(cx.waker());
             }
             // Looked at before the queue: what was sent before the end is not overlooked.
             let is_closed = self.link.is_closed.load(Ordering::Acquire);
@@ -119,25 +112,6 @@ impl<T: Send> ShardReceiver<T> {
             }
         }
         Poll::Pending
-    }
-}
-
-impl Bell {
-    /// Announces that somebody waits. They must look once more before they do.
-    fn await_ring(&self, cx: &Context<'_>) {
-        let before = self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(cx.waker().clone());
-        drop(before);
-        self.is_awaited.swap(true, Ordering::AcqRel);
-        fence(Ordering::SeqCst);
-    }
-
-    /// Wakes who waits, after something was published.
-    fn ring(&self) {
-        fence(Ordering::SeqCst);
-        if self.is_awaited.load(Ordering::Relaxed) && self.is_awaited.swap(false, Ordering::Relaxed) {
-            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
-            waker.into_iter().for_each(Waker::wake);
-        }
     }
 }
 

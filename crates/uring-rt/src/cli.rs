@@ -1,12 +1,18 @@
 //! The command `samestep-uring`.
 
+mod load;
+mod preempt;
+mod soak;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{DriverChoice, Runtime};
+use crate::{CallError, DriverChoice, Runtime, ShardsError, ShutdownError, StartError};
 
-/// What a runtime runs on here.
+/// What a runtime runs on here, and how it does.
 #[derive(Debug, Parser)]
 #[command(name = "samestep-uring", version, about)]
 struct Arguments {
@@ -22,6 +28,30 @@ enum Command {
         #[arg(long, value_enum, default_value_t = DriverName::Ring)]
         driver: DriverName,
     },
+    /// Measures how soon a task that computes is asked to yield: by an event, and by its time being over.
+    Preempt {
+        /// Of how many times the ranks are told.
+        #[arg(long, default_value_t = 2000)]
+        events: usize,
+    },
+    /// Loads files, sockets, timers and calls between shards, gives up at random, and fails if anything is left behind.
+    Soak {
+        /// For how long: seconds, or a number with s, m or h behind it.
+        #[arg(long = "for", value_parser = parse_duration, default_value = "1h")]
+        lasts: Duration,
+        /// On so many shards.
+        #[arg(long, default_value_t = 2)]
+        shards: usize,
+        /// Which driver.
+        #[arg(long, value_enum, default_value_t = DriverName::Ring)]
+        driver: DriverName,
+        /// Of the random numbers; timing decides, too, so that no two runs are the same.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Where its files are, in a folder of their own.
+        #[arg(long, default_value = ".")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -31,23 +61,90 @@ enum DriverName {
     RingOrThreads,
 }
 
-/// Runs the command with the arguments of this process. Exit codes: 0 a runtime starts, 1 it does not, and stderr says
-/// why and what can be done, 2 usage.
-pub fn run() -> ExitCode {
-    let Command::Info { driver } = Arguments::parse().command;
-    let driver = match driver {
-        DriverName::Ring => DriverChoice::Ring,
-        DriverName::Threads => DriverChoice::Threads,
-        DriverName::RingOrThreads => DriverChoice::RingOrThreads,
-    };
-    match Runtime::builder().driver(driver).build() {
-        Ok(runtime) => {
-            print!("{}", runtime.info());
-            ExitCode::SUCCESS
+impl DriverName {
+    fn choice(self) -> DriverChoice {
+        match self {
+            Self::Ring => DriverChoice::Ring,
+            Self::Threads => DriverChoice::Threads,
+            Self::RingOrThreads => DriverChoice::RingOrThreads,
         }
+    }
+}
+
+/// Runs the command with the arguments of this process. Exit codes: 0 it did what was asked, 1 it did not, and stderr
+/// says why and what can be done, 2 usage.
+pub fn run() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Info { driver } => info(driver.choice()),
+        Command::Preempt { events } => preempt::run(events),
+        Command::Soak { lasts, shards, driver, seed, folder } => {
+            soak::run(&soak::Plan { lasts, shards, driver: driver.choice(), seed, folder })
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("samestep-uring: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn info(driver: DriverChoice) -> Result<(), CommandError> {
+    print!("{}", Runtime::builder().driver(driver).build()?.info());
+    Ok(())
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Shutdown(#[from] ShutdownError),
+    #[error(transparent)]
+    Shards(#[from] ShardsError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// What was looked for was found.
+    #[error("{finding}")]
+    Found { finding: String },
+}
+
+impl CommandError {
+    fn new(finding: impl Into<String>) -> Self {
+        Self::Found { finding: finding.into() }
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        unit => return Err(format!("{unit:?} is no unit: expected s, m or h")),
+    };
+    let number: u64 =
+        digits.parse().map_err(|_| format!("{text:?} is no duration, as 90s, 5m and 1h are"))?;
+    let seconds = number.checked_mul(unit).filter(|seconds| *seconds > 0);
+    seconds.map(Duration::from_secs).ok_or_else(|| format!("{text:?} is too long, or nothing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::parse_duration;
+
+    #[test]
+    fn durations_are_numbers_with_units() {
+        let seconds = |text| parse_duration(text).map(|lasts: Duration| lasts.as_secs());
+        assert_eq!(["90", "90s", "5m", "1h"].map(seconds), [Ok(90), Ok(90), Ok(300), Ok(3600)]);
+        for text in ["", "m", "1d", "1.5h", "-1s", "0", "99999999999999999h"] {
+            seconds(text).unwrap_err();
         }
     }
 }

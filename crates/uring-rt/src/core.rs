@@ -15,6 +15,7 @@ use crate::clock::monotonic;
 use crate::error::ShutdownError;
 use crate::info::RuntimeInfo;
 use crate::queues::{DEFAULT_QUEUE, RunQueues};
+use crate::residents::Residents;
 use crate::slots::Slots;
 use crate::storage::Devices;
 use crate::sys::{
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) queues: RunQueues,
     pub(crate) remote: Arc<Remote>,
     pub(crate) tasks: RefCell<Slots<TaskRef>>,
+    pub(crate) residents: Residents,
     pub(crate) pool: BlockingPool,
     pub(crate) info: RuntimeInfo,
     pub(crate) devices: Devices,
@@ -81,6 +83,7 @@ impl Core {
             queues: RunQueues::new(),
             remote,
             tasks: RefCell::new(Slots::new()),
+            residents: Residents::default(),
             pool: BlockingPool::new(),
             info,
             devices,
@@ -344,6 +347,7 @@ impl Core {
                 task.end(JoinError::Cancelled);
             }
         }
+        self.residents.clear();
         drop(self.queues.take_all());
         self.remote.close();
         let mut notices = Vec::new();

@@ -175,6 +175,8 @@ pub enum Feature {
     NoIoWait,
     /// Buffers that receives pick from (5.19).
     BufferRing,
+    /// `REGISTER_SEND_MSG_RING` (6.13): a completion that another thread puts into a ring.
+    RingMessage,
     /// A second ring, whose events ask a running task to yield.
     LatencyRing,
     /// A ring for devices that are polled, made when a file on such a device is opened for direct I/O.
@@ -190,6 +192,7 @@ impl Feature {
             Self::RegisteredRing => "registered ring",
             Self::NoIoWait => "no iowait",
             Self::BufferRing => "buffer ring",
+            Self::RingMessage => "ring message",
             Self::LatencyRing => "latency ring",
             Self::PollRing => "poll ring",
         }

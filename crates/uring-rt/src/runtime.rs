@@ -245,14 +245,15 @@ impl RuntimeBuilder {
         })
     }
 
-    fn ring_driver(&self, remote: &Remote) -> Result<(Driver, RuntimeInfo), StartError> {
+    fn ring_driver(&self, remote: &Arc<Remote>) -> Result<(Driver, RuntimeInfo), StartError> {
         let mut choices = Vec::new();
-        let main = KernelRing::new(self.ring_entries, &mut choices).map_err(refusal::explain)?;
+        let mut main = KernelRing::new(self.ring_entries, &mut choices).map_err(refusal::explain)?;
         refusal::check_operations(main.missing())?;
+        choices.push(main.reach_by(remote));
         let latency = if self.has_latency_ring {
             // The same choices again, told once.
             let mut ring = KernelRing::new(self.ring_entries, &mut Vec::new()).map_err(refusal::explain)?;
-            ring.register_event(remote).map_err(refusal::explain)?;
+            ring.register_event(&**remote).map_err(refusal::explain)?;
             choices.push(Choice::used(Feature::LatencyRing, "its events ask running tasks to yield"));
             Some(ring)
         } else {

@@ -19,6 +19,8 @@ use samestep_provider_traits::JoinError;
 use crate::core::Core;
 use crate::error::{ShutdownError, StartError};
 use crate::runtime::RuntimeBuilder;
+use crate::service::{Claim, Room, ServiceGroup};
+use crate::sharded::AtHome;
 
 /// Runs `program` on `count` shards, each a runtime on a thread of its own, and gives what the programs gave, in the
 /// order of the shards. All start, or none does.
@@ -118,8 +120,8 @@ fn run_shard<Fut: Future<Output = T>, T>(
 async fn serve(shard: Shard) {
     let core = Rc::clone(&shard.core);
     loop {
-        let call = poll_fn(|cx| shard.peers[shard.number].poll_call(cx)).await;
-        call(&core);
+        let Envelope { call, room } = poll_fn(|cx| shard.peers[shard.number].poll_call(cx)).await;
+        call(&core, room);
     }
 }
 
@@ -155,6 +157,11 @@ impl Shard {
         crate::UringProviders::new(&self.core, root.as_ref(), seed)
     }
 
+    /// What the shard has done so far.
+    pub fn stats(&self) -> crate::ShardStats {
+        crate::ShardStats::of(&self.core)
+    }
+
     /// A handle to all shards for other threads.
     pub fn caller(&self) -> Caller {
         Caller { peers: Arc::clone(&self.peers) }
@@ -168,6 +175,15 @@ impl Shard {
         T: Send + 'static,
     {
         self.caller().submit_to(target, call)
+    }
+
+    /// Keeps a value here, with a handle that may be sent anywhere.
+    pub fn keep<T: 'static>(&self, value: T) -> AtHome<T> {
+        AtHome::new(self, value)
+    }
+
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
     }
 }
 
@@ -201,13 +217,48 @@ impl Caller {
         Fut: Future<Output = T> + 'static,
         T: Send + 'static,
     {
+        self.submit_within(target, move |_| call())
+    }
+
+    /// As [`Self::submit_to`], once the group has room on that shard.
+    pub fn submit_in<C, Fut, T>(&self, group: &ServiceGroup, target: usize, call: C) -> Submitted<T>
+    where
+        C: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = T> + 'static,
+        T: Send + 'static,
+    {
+        let mut submitted = self.submit_to(target, call);
+        submitted.claim = group.claim(target);
+        submitted
+    }
+
+    /// A group of calls, of which at most `calls_max` are under way on each shard at a time, at least one.
+    pub fn service_group(&self, name: &str, calls_max: usize) -> ServiceGroup {
+        ServiceGroup::new(name, self.count(), calls_max)
+    }
+
+    /// How many shards there are, or were.
+    pub fn count(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// As [`Self::submit_to`], with the shard that the call runs on.
+    pub(crate) fn submit_within<C, Fut, T>(&self, target: usize, call: C) -> Submitted<T>
+    where
+        C: FnOnce(Shard) -> Fut + Send + 'static,
+        Fut: Future<Output = T> + 'static,
+        T: Send + 'static,
+    {
         let desk = Arc::new(Mutex::new(Desk { outcome: None, waker: None }));
-        let reply = Reply { desk: Some(Arc::clone(&desk)), shard: target };
-        let mut reply = reply;
-        let call: Call = Box::new(move |core| {
-            let mut task = core.spawn("call", core.queue_now(), call());
+        let mut reply = Reply { desk: Some(Arc::clone(&desk)), shard: target };
+        let peers = Arc::clone(&self.peers);
+        let call: Call = Box::new(move |core, room| {
+            let shard = Shard { core: Rc::clone(core), number: target, peers };
+            let mut task = core.spawn("call", core.queue_now(), call(shard));
             let answer = async move {
                 let outcome = poll_fn(|cx| task.poll(cx)).await;
+                // Room for the next, before the caller hears of it and may come again.
+                drop(room);
                 reply.give(outcome.map_err(|error| match error {
                     JoinError::Panicked { message } => CallError::Panicked { message },
                     JoinError::Cancelled => CallError::Ended { shard: target },
@@ -215,7 +266,13 @@ impl Caller {
             };
             drop(core.spawn("answer", core.queue_now(), answer));
         });
-        Submitted { peers: Arc::clone(&self.peers), target, call: Some(call), desk, place: None }
+        let peers = Arc::clone(&self.peers);
+        Submitted { peers, target, call: Some(call), desk, place: None, claim: None, room: None }
+    }
+
+    /// Runs `call` on a shard without waiting for room, if it has not ended.
+    pub(crate) fn post(&self, target: usize, call: impl FnOnce(&Rc<Core>) + Send + 'static) {
+        self.peers[target].post(Box::new(move |core, _| call(core)));
     }
 }
 
@@ -227,8 +284,40 @@ pub struct Submitted<T> {
     /// Until it is sent.
     call: Option<Call>,
     desk: Arc<Mutex<Desk<T>>>,
-    /// In the line of those who wait for room.
+    /// In the line of those who wait for room in the inbox.
     place: Option<u64>,
+    /// Of a service group, until it has room.
+    claim: Option<Claim>,
+    /// Until the call is sent, with which it goes.
+    room: Option<Room>,
+}
+
+impl<T> Submitted<T> {
+    /// Waits on a thread that is no shard, which sleeps meanwhile. A shard that did so would serve nobody, and wait for
+    /// ever if it called itself: there the call is awaited.
+    ///
+    /// # Errors
+    ///
+    /// As of the call.
+    pub fn wait(mut self) -> Result<T, CallError> {
+        #[expect(clippy::disallowed_methods, reason = "this thread is to be woken")]
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            if let Poll::Ready(outcome) = Pin::new(&mut self).poll(&mut Context::from_waker(&waker)) {
+                return outcome;
+            }
+            thread::park();
+        }
+    }
+}
+
+/// A thread that sleeps until it is woken.
+struct Unpark(thread::Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 impl<T> Future for Submitted<T> {
@@ -239,16 +328,21 @@ impl<T> Future for Submitted<T> {
         let Some(peer) = this.peers.get(this.target) else {
             return Poll::Ready(Err(CallError::NoSuchShard { shard: this.target, count: this.peers.len() }));
         };
-        lock(&this.desk).waker = Some(cx.waker().clone());
+        if let Some(claim) = &mut this.claim {
+            this.room = Some(std::task::ready!(claim.poll(cx.waker())));
+            this.claim = None;
+        }
+        let before = lock(&this.desk).waker.replace(cx.waker().clone());
+        drop(before);
         if let Some(call) = this.call.take() {
-            match peer.send(call, &mut this.place, cx.waker()) {
+            match peer.send(Envelope { call, room: this.room.take() }, &mut this.place, cx.waker()) {
                 Sent::Yes => {}
-                Sent::Full(call) => {
-                    this.call = Some(call);
+                Sent::Full(Envelope { call, room }) => {
+                    (this.call, this.room) = (Some(call), room);
                     return Poll::Pending;
                 }
-                Sent::Ended(call) => {
-                    drop(call);
+                Sent::Ended(envelope) => {
+                    drop(envelope);
                     return Poll::Ready(Err(CallError::Ended { shard: this.target }));
                 }
             }
@@ -295,6 +389,12 @@ pub enum CallError {
         /// The one that was called.
         shard: usize,
     },
+    /// The value that the call was for was stopped there.
+    #[error("the value on shard {shard} was stopped")]
+    Stopped {
+        /// The one that was called.
+        shard: usize,
+    },
     /// The call panicked; its shard goes on.
     #[error("the call panicked: {message}")]
     Panicked {
@@ -318,7 +418,13 @@ pub enum ShardsError {
     NotStarted,
 }
 
-type Call = Box<dyn FnOnce(&Rc<Core>) + Send>;
+type Call = Box<dyn FnOnce(&Rc<Core>, Option<Room>) + Send>;
+
+/// A call, with the room in its group that it has until it is answered.
+struct Envelope {
+    call: Call,
+    room: Option<Room>,
+}
 
 /// A shard as others know it.
 #[derive(Debug)]
@@ -327,7 +433,7 @@ struct Peer {
 }
 
 struct Inbox {
-    calls: VecDeque<Call>,
+    calls: VecDeque<Envelope>,
     calls_max: usize,
     /// The task that serves.
     server: Option<Waker>,
@@ -341,8 +447,8 @@ struct Inbox {
 
 enum Sent {
     Yes,
-    Full(Call),
-    Ended(Call),
+    Full(Envelope),
+    Ended(Envelope),
 }
 
 impl Peer {
@@ -359,7 +465,7 @@ impl Peer {
         Self { inbox: Mutex::new(inbox) }
     }
 
-    fn send(&self, call: Call, place: &mut Option<u64>, waker: &Waker) -> Sent {
+    fn send(&self, call: Envelope, place: &mut Option<u64>, waker: &Waker) -> Sent {
         let server = {
             let mut inbox = lock(&self.inbox);
             if inbox.has_ended {
@@ -380,7 +486,22 @@ impl Peer {
         Sent::Yes
     }
 
-    fn poll_call(&self, cx: &mut Context<'_>) -> Poll<Call> {
+    /// Sends a call that cannot wait for room. What bounds the number of such calls is for who makes them to know.
+    fn post(&self, call: Call) {
+        let (refused, server) = {
+            let mut inbox = lock(&self.inbox);
+            if inbox.has_ended {
+                (Some(call), None)
+            } else {
+                inbox.calls.push_back(Envelope { call, room: None });
+                (None, inbox.server.take())
+            }
+        };
+        drop(refused);
+        server.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll_call(&self, cx: &mut Context<'_>) -> Poll<Envelope> {
         let (call, next) = {
             let mut inbox = lock(&self.inbox);
             let Some(call) = inbox.calls.pop_front() else {

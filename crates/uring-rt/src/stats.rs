@@ -30,6 +30,8 @@ pub struct ShardStats {
     pub timers: usize,
     /// Times another thread had to wake the shard.
     pub bell_rings: u64,
+    /// Of those, by a message to its ring.
+    pub ring_messages: u64,
     /// Operations that were started.
     pub operations: u64,
     /// Operations that are under way now; a few are the runtime's own.
@@ -90,6 +92,7 @@ impl ShardStats {
             timers_fired: counters.timers_fired.get(),
             timers: core.timers.borrow().len(),
             bell_rings: core.remote.rings(),
+            ring_messages: core.remote.messages(),
             operations: started,
             operations_in_flight: driver.in_flight(),
             completions,
@@ -121,6 +124,7 @@ impl ShardStats {
             ("preemptions", "Times a running task was asked to yield.", self.preemptions),
             ("timers_fired", "Timers fired.", self.timers_fired),
             ("bell_rings", "Wake-ups by other threads.", self.bell_rings),
+            ("ring_messages", "Those by a message to the ring.", self.ring_messages),
             ("operations", "Operations started.", self.operations),
             ("completions", "Completions.", self.completions),
             ("enters", "Calls of io_uring_enter.", self.enters),

@@ -37,6 +37,9 @@ impl Sanitizer {
         }
         let target = nightly.host;
         let folder = root().join("target").join(format!("sanitizer-{}", self.name()));
+        if scope == Scope::Tests {
+            return self.run_tests(&target, &folder);
+        }
         eprintln!("building the lanes and the planted bugs (nightly, {} sanitizer)", self.name());
         // In one go, so that the packages that both need are built once.
         let built = status(self.cargo(&target, &folder).args(["build", "--quiet"]).args(TARGETS))?;
@@ -54,7 +57,21 @@ impl Sanitizer {
         if scope == Scope::Short || threaded != ExitCode::SUCCESS {
             return Ok(threaded);
         }
-        self.run_lanes(&lanes, &[], &with_iterations(args, ITERATIONS))
+        let all = self.run_lanes(&lanes, &[], &with_iterations(args, ITERATIONS))?;
+        if all != ExitCode::SUCCESS {
+            return Ok(all);
+        }
+        self.run_tests(&target, &folder)
+    }
+
+    /// Runs the tests of crates whose threads, and memory that a kernel writes to, are of their own making: the ring of
+    /// uring-rt's tests writes to a buffer when its operation completes, so that one freed too early is found.
+    fn run_tests(self, target: &str, folder: &Path) -> Result<ExitCode, Box<dyn Error>> {
+        eprintln!("running the tests of {} (nightly, {} sanitizer)", TESTED.join(", "), self.name());
+        let mut command = self.cargo(target, folder);
+        command.arg("test").args(TESTED.map(|package| format!("--package={package}")));
+        command.args(["--lib", "--test=it"]);
+        Ok(exit_code(status(self.quiet(&mut command).env("PROPTEST_CASES", PROPTEST_CASES))?))
     }
 
     fn cargo(self, target: &str, folder: &Path) -> Command {
@@ -170,6 +187,11 @@ const TARGETS: &[&str] = &[
     "--package=samestep-lane-runner",
     "--example=lane-runner-fixture",
 ];
+
+/// Crates whose tests are run, too.
+const TESTED: [&str; 1] = ["samestep-uring-rt"];
+/// Of 256, as each takes ten times as long.
+const PROPTEST_CASES: &str = "32";
 
 /// Lanes with threads of their own: what `--race=short` runs, and what a whole run begins with.
 const THREADED: &[&str] =

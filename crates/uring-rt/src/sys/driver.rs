@@ -18,6 +18,7 @@ use samestep_provider_traits::{IoBuf, IoBufMut};
 use self::polled::Parts;
 use super::arena::Arena;
 use super::erased::Erased;
+use super::message::USER_DATA_SILENT;
 use super::ring::{Cqe, Ring, Wait, is_harmless, picked_buffer};
 use super::sqe::{Op, Prepared, Sqe};
 use crate::clock::monotonic;
@@ -769,9 +770,7 @@ pub(crate) fn outcome(result: i32) -> io::Result<u32> {
 /// The tag of operations whose owner need not be told.
 pub(crate) const TAG_UNTOLD: Tag = 0;
 /// No key has these values, as generations end below them.
-const USER_DATA_RESERVED: u64 = 0xffff_ffff_0000_0000;
-/// Of cancellations and sent messages, whose completions say nothing that matters.
-const USER_DATA_SILENT: u64 = USER_DATA_RESERVED;
+const USER_DATA_RESERVED: u64 = USER_DATA_SILENT;
 /// How long a drain waits before it asks again.
 const DRAIN_STEP: Duration = Duration::from_millis(50);
 /// How long a driver that is dropped waits.

@@ -4,6 +4,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use io_uring::types::{self, BufRingEntry, CancelBuilder, Fd, FsyncFlags};
 use io_uring::{IoUring, opcode, squeue};
 
 use super::arena::Arena;
+use super::message::send_message;
+use super::remote::Remote;
 use super::ring::{Cqe, Full, Ring, Wait};
 use super::sqe::{Op, Sqe};
 use crate::info::{Choice, Feature};
@@ -26,6 +29,8 @@ pub(crate) struct KernelRing {
     buffers: Option<BufferRing>,
     /// Whether its completions are the device's to be asked for.
     is_polled: bool,
+    /// Sends messages to this ring, until it is told that the ring goes.
+    reached_by: Option<Arc<Remote>>,
 }
 
 impl KernelRing {
@@ -69,6 +74,7 @@ impl KernelRing {
             enter_flags: 0,
             buffers: None,
             is_polled: polled == Polled::Yes,
+            reached_by: None,
         };
         this.registered = this.register().ok();
         let registered = match this.registered {
@@ -91,6 +97,17 @@ impl KernelRing {
         self.uring.submitter().register_eventfd(event.as_raw_fd())?;
         self.signal_events(false);
         Ok(())
+    }
+
+    /// Has other threads wake the one that waits here by a message, if the kernel can do that.
+    pub(crate) fn reach_by(&mut self, remote: &Arc<Remote>) -> Choice {
+        // To itself, as a trial: it comes out as a completion that says nothing.
+        if send_message(self.uring.as_raw_fd()).is_err() {
+            return Choice::unused(Feature::RingMessage, "the kernel is older than 6.13");
+        }
+        remote.set_ring(Some(self.uring.as_raw_fd()));
+        self.reached_by = Some(Arc::clone(remote));
+        Choice::used(Feature::RingMessage, "other threads wake a sleeping shard by it")
     }
 
     /// The opcodes of [`REQUIRED`] that the kernel does not know.
@@ -228,6 +245,10 @@ impl Ring for KernelRing {
 
 impl Drop for KernelRing {
     fn drop(&mut self) {
+        if let Some(remote) = &self.reached_by {
+            // Its number may be another file's as soon as it is closed.
+            remote.set_ring(None);
+        }
         if let Some(index) = self.registered {
             let mut update = RingUpdate { offset: index, reserved: 0, data: 0 };
             let (fd, at) = (self.uring.as_raw_fd(), ptr::from_mut(&mut update));

@@ -6,10 +6,12 @@
 
 mod address;
 mod arena;
+mod door_bell;
 mod driver;
 mod erased;
 mod flags;
 mod kernel;
+mod message;
 #[cfg(test)]
 mod mock;
 mod perform;
@@ -25,6 +27,7 @@ mod threads;
 
 pub(crate) use address::Message;
 pub(crate) use arena::Arena;
+pub(crate) use door_bell::DoorBell;
 pub(crate) use driver::{
     Attendance, Closed, Completion, Driver, DriverCounters, Notice, OnDrop, Outcome, Owner, Picked, RingId,
     TAG_UNTOLD, Tag, outcome,

@@ -3,12 +3,15 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::message::send_message;
 use super::sleeper::Sleeper;
 use super::stack::Stack;
+use super::sync::lock;
 use super::task::{Header, TaskRef, release};
 
 /// The part of a shard that all threads share.
@@ -17,7 +20,10 @@ pub(crate) struct Remote {
     woken: Stack<Header>,
     sleeper: Sleeper,
     bell: OwnedFd,
+    /// The ring that the shard sleeps on, if it takes messages; `None` before it is closed.
+    ring: Mutex<Option<RawFd>>,
     rings: AtomicU64,
+    messages: AtomicU64,
 }
 
 // SAFETY: the stack is of counted references to tasks; other threads only put them there, and count.
@@ -31,7 +37,9 @@ impl Remote {
             woken: Stack::new(),
             sleeper: Sleeper::new(),
             bell: eventfd(0, EventfdFlags::CLOEXEC)?,
+            ring: Mutex::new(None),
             rings: AtomicU64::new(0),
+            messages: AtomicU64::new(0),
         })
     }
 
@@ -53,9 +61,21 @@ impl Remote {
     pub(crate) fn notify(&self) {
         if self.sleeper.claim() {
             self.rings.fetch_add(1, Ordering::Relaxed);
+            // One thread at a time is here, but for the one that closes the ring and must not do so meanwhile.
+            let ring = lock(&self.ring);
+            if ring.is_some_and(|ring| send_message(ring).is_ok()) {
+                self.messages.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            drop(ring);
             // It counts to 2^64 - 2, so this neither blocks nor fails.
             let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
         }
+    }
+
+    /// From here on a message to this ring wakes the shard; or none, before the ring is closed.
+    pub(super) fn set_ring(&self, ring: Option<RawFd>) {
+        *lock(&self.ring) = ring;
     }
 
     /// Announces that the shard is about to sleep. It must look at all its queues once more before it does.
@@ -86,7 +106,12 @@ impl Remote {
         self.woken.close(|task| drop(unsafe { TaskRef::from_raw(task) }));
     }
 
-    /// How often the bell was rung.
+    /// How often the shard was woken by a message to its ring.
+    pub(crate) fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// How often the shard was woken, in either way.
     pub(crate) fn rings(&self) -> u64 {
         self.rings.load(Ordering::Relaxed)
     }

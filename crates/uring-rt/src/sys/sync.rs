@@ -1,6 +1,13 @@
 //! What threads share, by the names that the models of it replace.
 
+pub(super) use std::sync::Mutex;
 pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::{MutexGuard, PoisonError};
+
+/// Locks, whether or not somebody panicked under the lock: what is under one here is whole at any time.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A cell whose accesses a model can watch.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use samestep_provider_traits::JoinError;
@@ -443,8 +443,9 @@ pub(super) unsafe fn release(task: NonNull<Header>) {
     // SAFETY: the caller's promise.
     let header = unsafe { task.as_ref() };
     if header.refs.fetch_sub(1, Ordering::Release) == 1 {
-        // What others did before they let go is seen before the memory is freed.
-        fence(Ordering::Acquire);
+        // What others did before they let go is seen before the memory is freed. Not a fence, which ThreadSanitizer
+        // does not know.
+        header.refs.load(Ordering::Acquire);
         let free = header.table.free;
         // SAFETY: that was the last reference.
         unsafe { free(task) };

@@ -21,4 +21,21 @@ fn info_tells_the_driver_and_each_choice() {
         assert!(said.contains("ask for the threads driver"), "{said}");
     }
     assert_eq!(run(&["unheard-of"]).status.code(), Some(2));
+    assert_eq!(run(&["soak", "--for", "1d"]).status.code(), Some(2));
+}
+
+/// A short soak on each driver ends flat, and removes its folder.
+#[test]
+fn a_soak_ends_flat() {
+    for driver in ["threads", "ring-or-threads"] {
+        let root = tempfile::tempdir().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_samestep-uring"))
+            .args(["soak", "--for", "3s", "--driver", driver, "--folder"])
+            .arg(root.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.ends_with("flat\n"), "{said}{:?}", output.stderr);
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    }
 }

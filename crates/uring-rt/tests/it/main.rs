@@ -5,6 +5,7 @@ mod cancel;
 #[cfg(feature = "cli")]
 mod cli;
 mod contract;
+mod cross_shard;
 mod machine;
 mod preempt;
 mod shards;

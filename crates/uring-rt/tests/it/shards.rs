@@ -12,7 +12,7 @@ use samestep_uring_rt::{CallError, DriverChoice, Runtime, RuntimeBuilder, run_sh
 use crate::machine::ALL;
 
 /// Builders for the drivers that this machine gives.
-fn builders() -> Vec<RuntimeBuilder> {
+pub(crate) fn builders() -> Vec<RuntimeBuilder> {
     let mut builders = vec![Runtime::builder().driver(DriverChoice::Threads)];
     match Runtime::new() {
         Ok(_) => builders.push(Runtime::builder()),
@@ -70,7 +70,7 @@ fn other_threads_call_shards() {
         #[expect(clippy::disallowed_methods, reason = "a thread that is no shard is what is tested")]
         let foreign = thread::spawn(move || {
             let caller: samestep_uring_rt::Caller = for_caller.recv().unwrap();
-            let answer = wait(caller.submit_to(0, || async { 5 }));
+            let answer = caller.submit_to(0, || async { 5 }).wait();
             let done = caller.submit_to(0, || async {});
             (answer, done)
         });
@@ -97,26 +97,7 @@ fn other_threads_call_shards() {
         let (answer, late) = foreign.join().unwrap();
         // The shard may have ended first, which is told, too.
         assert!(matches!(answer, Ok(5) | Err(CallError::Ended { shard: 0 })), "{answer:?}");
-        assert_eq!(wait(late), Err(CallError::Ended { shard: 0 }));
-    }
-}
-
-/// Waits for a future on a thread without a runtime.
-fn wait<F: Future + Unpin>(mut future: F) -> F::Output {
-    struct Unpark(thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    #[expect(clippy::disallowed_methods, reason = "this thread is to be woken")]
-    let waker = Waker::from(std::sync::Arc::new(Unpark(thread::current())));
-    loop {
-        let polled = std::pin::Pin::new(&mut future).poll(&mut std::task::Context::from_waker(&waker));
-        if let Poll::Ready(output) = polled {
-            return output;
-        }
-        thread::park();
+        assert_eq!(late.wait(), Err(CallError::Ended { shard: 0 }));
     }
 }
 

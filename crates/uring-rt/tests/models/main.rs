@@ -3,6 +3,9 @@
 //! The very sources of the crate are compiled here against loom's atomics, so that what is tried is what runs.
 #![cfg(target_os = "linux")]
 
+mod channel;
+#[path = "../../src/sys/door_bell.rs"]
+mod door_bell;
 #[path = "../../src/sys/flags.rs"]
 #[expect(dead_code, reason = "not all of a task is modelled")]
 mod flags;
@@ -17,7 +20,13 @@ mod woken;
 /// Loom's, by the names of the crate's own.
 mod sync {
     pub(super) use loom::cell::UnsafeCell;
+    pub(super) use loom::sync::Mutex;
+    use loom::sync::MutexGuard;
     pub(super) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+
+    pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap()
+    }
 }
 
 use loom::sync::{Arc, Condvar, Mutex};

@@ -1,0 +1,161 @@
+//! Measures how soon a task that computes is asked to yield.
+
+use std::fmt;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use samestep_provider_traits::{NetworkProvider, Providers, TaskProvider, TcpListener, TcpStream as _};
+
+use super::CommandError;
+use crate::clock::monotonic;
+use crate::{Latency, Runtime, Shares, TaskGroup, UringProviders, UringTasks};
+
+/// Prints, for an event that a task of a queue with latency waits for and for that queue's turn being due, how long it
+/// takes until a spinning task sees that it should yield.
+pub(super) fn run(events: usize) -> Result<(), CommandError> {
+    let events = events.max(1);
+    let folder = std::env::current_dir()?;
+    let before = Stolen::read();
+    let runtime = Runtime::new()?;
+    let world = runtime.providers(&folder, 1)?;
+    let delays = runtime.block_on(on_events(world.clone(), events))?;
+    println!("an event on the latency ring   {}", Delays(delays));
+    let late = runtime.block_on(on_time(world.task(), events));
+    println!("a turn due after {PERIOD:?}, late by {}", Delays(late));
+    runtime.shutdown()?;
+    // Without a latency ring nothing interrupts a task but its own yields.
+    println!("without a latency ring a task is not asked: it yields by itself");
+    println!("meanwhile {}", Stolen::read().since(&before));
+    Ok(())
+}
+
+/// A thread on another core writes to a socket that a task waits on.
+async fn on_events(world: UringProviders, events: usize) -> Result<Vec<Duration>, CommandError> {
+    let tasks = world.task().clone();
+    let urgent = urgent(&tasks, Duration::from_millis(100));
+    let listener = world.network().bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).await?;
+    let mut peer = TcpStream::connect(listener.local_addr()?)?;
+    peer.set_nodelay(true)?;
+    let (stream, _) = listener.accept().await?;
+    let reader = tasks.spawn_into(urgent, "reader", async move {
+        let mut buf = vec![0; 1];
+        for _ in 0..events {
+            let outcome;
+            (outcome, buf) = stream.read_exact(buf).await;
+            outcome?;
+        }
+        Ok::<_, std::io::Error>(())
+    });
+    // The reader waits before anything comes.
+    tasks.yield_now().await;
+    let (go, gone) = mpsc::channel();
+    let (written, times) = mpsc::channel();
+    #[expect(clippy::disallowed_methods, reason = "the peer is on another core")]
+    let peer = thread::spawn(move || {
+        while gone.recv().is_ok() {
+            // Not before the other spins.
+            let start = monotonic();
+            while monotonic() < start + Duration::from_micros(100) {}
+            if peer.write_all(&[1]).is_err() || written.send(monotonic()).is_err() {
+                return;
+            }
+        }
+    });
+    let mut delays = Vec::with_capacity(events);
+    for _ in 0..events {
+        go.send(()).map_err(|_| CommandError::new("the peer is gone"))?;
+        while !tasks.needs_preempt() {}
+        let seen = monotonic();
+        let written = times.recv().map_err(|_| CommandError::new("the peer is gone"))?;
+        delays.push(seen.saturating_sub(written));
+        // The reader gets its byte, and waits again.
+        while tasks.needs_preempt() {
+            tasks.yield_now().await;
+        }
+        tasks.yield_now().await;
+    }
+    drop(go);
+    peer.join().map_err(|_| CommandError::new("the peer panicked"))?;
+    reader.await.map_err(std::io::Error::other)??;
+    Ok(delays)
+}
+
+/// A task of a queue with latency is ready, and another one spins.
+async fn on_time(tasks: &UringTasks, events: usize) -> Vec<Duration> {
+    let urgent = urgent(tasks, PERIOD);
+    let mut late = Vec::with_capacity(events);
+    for _ in 0..events {
+        let waiting = tasks.spawn_into(urgent, "waits", async {});
+        let spinning = {
+            let inner = tasks.clone();
+            tasks.spawn("spins", async move {
+                let start = monotonic();
+                while !inner.needs_preempt() && monotonic() < start + GIVE_UP {}
+                monotonic() - start
+            })
+        };
+        let Ok(took) = spinning.await else { continue };
+        late.push(took.saturating_sub(PERIOD));
+        let _ = waiting.await;
+    }
+    late
+}
+
+fn urgent(tasks: &UringTasks, within: Duration) -> crate::TaskQueue {
+    tasks.create_queue("urgent", TaskGroup::ROOT, Shares::new(1), Latency::Matters(within))
+}
+
+/// Some durations, to be told by their ranks.
+struct Delays(Vec<Duration>);
+
+impl fmt::Display for Delays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sorted = self.0.clone();
+        sorted.sort();
+        let at = |per_mille: usize| sorted[(sorted.len() - 1) * per_mille / 1000];
+        let [p50, p99, p999] = [500, 990, 999].map(at);
+        let worst = sorted[sorted.len() - 1];
+        write!(f, "p50 {p50:?}, p99 {p99:?}, p99.9 {p999:?}, worst {worst:?} of {}", sorted.len())
+    }
+}
+
+/// Time that this machine, or this thread, did not have.
+struct Stolen {
+    /// By the hypervisor, in ticks of all processors; see proc(5).
+    steal_ticks: u64,
+    all_ticks: u64,
+    /// Times another thread got this one's processor.
+    switches: u64,
+}
+
+impl Stolen {
+    fn read() -> Self {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let ticks = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+        let ticks: Vec<u64> = ticks.filter_map(|number| number.parse().ok()).collect();
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+        let switches = status.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"));
+        Self {
+            steal_ticks: ticks.get(7).copied().unwrap_or(0),
+            // Guests are counted among users.
+            all_ticks: ticks.iter().take(8).sum(),
+            switches: switches.and_then(|number| number.trim().parse().ok()).unwrap_or(0),
+        }
+    }
+
+    fn since(&self, before: &Self) -> String {
+        let (steal, all) = (self.steal_ticks - before.steal_ticks, self.all_ticks - before.all_ticks);
+        let per_mille = steal * 1000 / all.max(1);
+        let (percent, tenth) = (per_mille / 10, per_mille % 10);
+        let switches = self.switches - before.switches;
+        format!(
+            "{percent}.{tenth} % of the machine's time was stolen, and this thread lost its processor {switches} times"
+        )
+    }
+}
+
+const PERIOD: Duration = Duration::from_millis(1);
+const GIVE_UP: Duration = Duration::from_secs(1);
