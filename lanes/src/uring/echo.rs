@@ -41,11 +41,13 @@ fn echo_everywhere(context: &LaneContext, transcript: &mut Transcript) -> Result
     for (name, driver) in [("threads", DriverChoice::Threads), ("ring", DriverChoice::Ring)] {
         let scripts = scripts.clone();
         let root = context.scratch().join(name);
-        let seen =
+        let lines =
             on_driver(driver, &root, seed, |world| program(world.clone(), world, LOCALHOST, scripts))??;
-        expect_same(name, &seen, &simulated)?;
+        expect_same(name, &lines, &simulated)?;
     }
-    simulated.iter().for_each(|line| transcript.line(line));
+    for line in &simulated {
+        transcript.line(line);
+    }
     Ok(())
 }
 
