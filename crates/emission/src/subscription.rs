@@ -81,8 +81,7 @@ impl Subscription {
     /// Removes the events up to `through`, and the snapshot that they make obsolete. Returns how many events.
     pub(crate) fn drop_through(&mut self, through: Seq) -> u64 {
         let mut dropped = 0;
-        while self.floor < through {
-            self.pop_front();
+        while self.floor < through && self.pop_front().is_some() {
             dropped += 1;
         }
         dropped

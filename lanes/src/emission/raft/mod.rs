@@ -12,6 +12,8 @@ mod rot;
 #[path = "../../../../examples/replicated-outbox/src/service/mod.rs"]
 mod service;
 mod simulated;
+#[cfg(test)]
+mod tests;
 mod torn;
 
 pub(crate) use killed::{LEADER_KILLED, V1_MULTI_REPLICA_3};
