@@ -33,7 +33,7 @@ pub(crate) fn run(rounds: usize, extent: Extent) -> Result<()> {
         }
     }
     for work in WORKS {
-        println!("\n{}\n", work.header());
+        println!("\n{}", work.header());
         for (place, plan) in plans.iter().enumerate().filter(|(_, plan)| plan.work == work) {
             let counts = if extent == Extent::Whole { Some(counts(plan)?) } else { None };
             let ratio = |base: &str| {
@@ -236,5 +236,6 @@ const ROWS: [Plan; 19] = [
     Plan::store("faulty-kv", Program::Own),
     Plan::store("madsim-kv", Program::Madsim),
     Plan::store("moonpool-kv", Program::Peers),
-    Plan::store("turmoil-kv", Program::Peers),
+    // Each of seven hosts in each millisecond of nine simulated seconds.
+    Plan { size: 10, sizes: (1, 2), ..Plan::store("turmoil-kv", Program::Peers) },
 ];
