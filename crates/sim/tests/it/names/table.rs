@@ -31,7 +31,8 @@ fn the_page_of_capabilities_has_tests() {
 fn tests_of(row: &str) -> usize {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let quoted: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
-    let tests = quoted.windows(2).filter(|two| two[0].strip_suffix(".rs").is_some());
+    let is_source = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "rs");
+    let tests = quoted.windows(2).filter(|two| is_source(two[0]));
     tests
         .map(|two| {
             let (file, test) = (two[0], two[1]);

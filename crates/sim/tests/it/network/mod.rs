@@ -95,9 +95,7 @@ fn serve<Fut: Future<Output = ()> + 'static>(
     });
 }
 
-/// How many seeds a test takes: `usual`, or as many as `SAMESTEP_SIM_SEEDS` says.
-#[expect(clippy::disallowed_methods, reason = "how long a test runs is the caller's to say")]
+/// The seeds of a test: `usual` of them, or as many as `SIM_SEEDS` says.
 fn seeds(usual: u64) -> std::ops::Range<u64> {
-    let count = std::env::var("SAMESTEP_SIM_SEEDS").ok().and_then(|count| count.parse().ok());
-    0..count.unwrap_or(usual)
+    0..crate::seeds::count(usual)
 }
