@@ -36,6 +36,7 @@ pub struct RuntimeBuilder {
     has_latency_ring: bool,
     zero_copy_bytes: Option<usize>,
     shutdown_patience: Duration,
+    spin_before_park: Duration,
 }
 
 /// Which driver a runtime is to use. Complete by definition.
@@ -70,6 +71,7 @@ impl Runtime {
             has_latency_ring: true,
             zero_copy_bytes: None,
             shutdown_patience: Duration::from_secs(30),
+            spin_before_park: Duration::ZERO,
         }
     }
 
@@ -102,7 +104,8 @@ impl Runtime {
         let with_arena = |ring| (ring, Arena::new(64, 4));
         let driver = Driver::new(with_arena(main), latency.map(with_arena)).unwrap();
         let info = RuntimeInfo { driver: info::Driver::Ring, kernel: String::new(), choices: Vec::new() };
-        Self { core: Core::new(driver, Arc::new(Remote::new().unwrap()), info, Some(2000)), patience }
+        let remote = Arc::new(Remote::new().unwrap());
+        Self { core: Core::new(driver, remote, info, Some(2000), Duration::ZERO), patience }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -165,6 +168,13 @@ impl RuntimeBuilder {
         Self { zero_copy_bytes: from_bytes, ..self }
     }
 
+    /// For how long a shard that has nothing to do looks around before it sleeps: not at all by default. It does so only
+    /// while what comes tends to come within that time, and saves whoever wakes it a system call. For shards that have a
+    /// processor each: one that is shared, or counted by a quota, is better given up.
+    pub fn spin_before_park(self, at_most: Duration) -> Self {
+        Self { spin_before_park: at_most, ..self }
+    }
+
     /// How long shutting down waits without anything moving, about, before it leaks; 30 s by default.
     pub fn shutdown_patience(self, patience: Duration) -> Self {
         Self { shutdown_patience: patience, ..self }
@@ -187,7 +197,7 @@ impl RuntimeBuilder {
             },
         };
         Ok(Runtime {
-            core: Core::new(driver, remote, info, self.zero_copy_bytes),
+            core: Core::new(driver, remote, info, self.zero_copy_bytes, self.spin_before_park),
             patience: self.shutdown_patience,
         })
     }
