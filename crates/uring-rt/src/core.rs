@@ -17,6 +17,7 @@ use crate::info::RuntimeInfo;
 use crate::queues::{DEFAULT_QUEUE, RunQueues};
 use crate::residents::Residents;
 use crate::slots::Slots;
+use crate::spin::Spin;
 use crate::storage::Devices;
 use crate::sys::{
     Attendance, Completion, CurrentGuard, Driver, JoinRef, Notice, Owner, Prepared, Remote, RingId, TaskRef,
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     pub(crate) devices: Devices,
     /// Sends of so many bytes are not copied, if any.
     pub(crate) zero_copy_bytes: Option<usize>,
+    spin: Spin,
     pub(crate) counters: Counters,
     start: Duration,
     /// The queue whose task is being polled.
@@ -57,6 +59,7 @@ pub(crate) struct Core {
 pub(crate) struct Counters {
     pub(crate) turns: Cell<u64>,
     pub(crate) parks: Cell<u64>,
+    pub(crate) parks_spared: Cell<u64>,
     pub(crate) polls: Cell<u64>,
     pub(crate) spawned: Cell<u64>,
     pub(crate) preemptions: Cell<u64>,
@@ -76,6 +79,7 @@ impl Core {
         info: RuntimeInfo,
         devices: Devices,
         zero_copy_bytes: Option<usize>,
+        spin: Duration,
     ) -> Rc<Self> {
         Rc::new_cyclic(|this| Self {
             driver: RefCell::new(driver),
@@ -88,6 +92,7 @@ impl Core {
             info,
             devices,
             zero_copy_bytes,
+            spin: Spin::new(u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX)),
             counters: Counters::default(),
             start: monotonic(),
             queue_now: Cell::new(DEFAULT_QUEUE),
@@ -126,8 +131,10 @@ impl Core {
         let _ = bell.run();
         let _ended = EndOnDrop(bell);
         let mut program = pin!(program);
+        let mut polls = 0;
         loop {
             if is_woken.take() {
+                polls += 1;
                 self.queue_now.set(DEFAULT_QUEUE);
                 let began = self.begin_slice(DEFAULT_QUEUE);
                 let polled = program.as_mut().poll(&mut Context::from_waker(&waker));
@@ -136,34 +143,38 @@ impl Core {
                     return output;
                 }
             }
-            self.run_tasks(&is_woken);
-            self.turn(!is_woken.get());
+            self.run_tasks(&is_woken, &mut polls);
+            // A program that is woken all the time looks around no more often than tasks that are.
+            if polls >= POLLS_MAX || !is_woken.get() || self.needs_preempt() {
+                polls = 0;
+                self.turn(!is_woken.get());
+            }
         }
     }
 
-    /// Polls tasks, queue by queue, for a while; or until it is the program's turn.
-    fn run_tasks(&self, is_program_woken: &Cell<bool>) {
-        let mut polls = 0;
+    /// Polls tasks, queue by queue, until it is time to look around, or the program's turn.
+    fn run_tasks(&self, is_program_woken: &Cell<bool>, polls: &mut u32) {
+        let before = *polls;
         let is_enough = |polls| polls >= POLLS_MAX || is_program_woken.get() || self.needs_preempt();
         while let Some(queue) = self.queues.next_queue() {
             self.queue_now.set(queue);
             let began = self.begin_slice(queue);
             while let Some(task) = self.queues.pop(queue) {
                 self.run_task(&task);
-                polls += 1;
+                *polls += 1;
                 if self.queues.take_urgent_news() {
                     self.set_preempt_timer(queue);
                 }
-                if is_enough(polls) {
+                if is_enough(*polls) {
                     break;
                 }
             }
             self.end_slice(queue, began);
-            if is_enough(polls) {
+            if is_enough(*polls) {
                 break;
             }
         }
-        Counters::count(&self.counters.polls, u64::from(polls));
+        Counters::count(&self.counters.polls, u64::from(*polls - before));
     }
 
     /// A queue's turn begins. Time is taken only if others wait for theirs: alone a queue owes nobody.
@@ -176,8 +187,10 @@ impl Core {
     }
 
     fn end_slice(&self, queue: u32, began: Option<u64>) {
-        let run_ns = began.map_or(0, |began| self.now_ns().saturating_sub(began));
-        self.queues.charge(queue, run_ns);
+        // Who had the time alone owes none: if others came meanwhile, they are there when its next turn begins.
+        if let Some(began) = began {
+            self.queues.charge(queue, self.now_ns().saturating_sub(began));
+        }
         self.queues.settle(queue);
     }
 
@@ -200,8 +213,17 @@ impl Core {
         self.remote.take_woken(|task| self.queues.push(task));
         self.fire_timers();
         let mut wait = Wait::No;
+        let mut idle_since_ns = None;
         if may_wait && self.queues.is_empty() && !self.driver.borrow().is_polling() {
-            wait = self.prepare_to_wait();
+            if !self.spin.is_wanted() {
+                wait = self.prepare_to_wait();
+            } else if !self.driver.borrow().has_work() {
+                // What there is to submit was submitted before.
+                idle_since_ns = Some(self.now_ns());
+                if !self.spins_awake() {
+                    wait = self.prepare_to_wait();
+                }
+            }
         }
         if wait != Wait::No || self.driver.borrow().has_work() {
             let mut notices = self.notices.take();
@@ -217,6 +239,28 @@ impl Core {
             if wait != Wait::No {
                 self.fire_timers();
             }
+        }
+        if let Some(since_ns) = idle_since_ns {
+            self.spin.note(self.now_ns().saturating_sub(since_ns));
+        }
+    }
+
+    /// Looks around for a while, if that is worth it. Tells whether something came.
+    fn spins_awake(&self) -> bool {
+        let Some(lasts_ns) = self.spin.lasts_ns() else { return false };
+        let due_ns = self.timers.borrow().next_event().unwrap_or(u64::MAX);
+        let end_ns = self.now_ns().saturating_add(lasts_ns);
+        loop {
+            let has_come = self.remote.has_woken() || self.driver.borrow().has_work();
+            let now_ns = self.now_ns();
+            if has_come || now_ns >= due_ns {
+                Counters::count(&self.counters.parks_spared, 1);
+                return true;
+            }
+            if now_ns >= end_ns {
+                return false;
+            }
+            std::hint::spin_loop();
         }
     }
 
@@ -285,9 +329,12 @@ impl Core {
         turned.expect("the ring takes what it is given");
     }
 
-    /// Whether the running task should yield: an event on the latency ring, or its time is over. Two loads from
-    /// memory that is shared with the kernel, and no system call.
+    /// Whether the running task should yield: an event on the latency ring, or its time is over. A few loads, and no
+    /// system call but when the task has woken one whose latency matters: from then on its time is measured.
     pub(crate) fn needs_preempt(&self) -> bool {
+        if self.queues.take_urgent_news() {
+            self.set_preempt_timer(self.queue_now.get());
+        }
         self.is_preempted.get() || self.driver.try_borrow().is_ok_and(|driver| driver.has_urgent_events())
     }
 

@@ -23,6 +23,7 @@ mod service;
 mod sharded;
 mod shards;
 mod slots;
+mod spin;
 mod stats;
 mod storage;
 pub mod sync;

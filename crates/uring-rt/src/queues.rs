@@ -24,6 +24,8 @@ struct Tree {
     nodes: Vec<Node>,
     /// Tasks in all queues.
     ready: usize,
+    /// The queue that had the last turn.
+    last: u32,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,7 @@ pub struct QueueStats {
 impl RunQueues {
     /// The root group, and below it one queue, [`DEFAULT_QUEUE`].
     pub(crate) fn new() -> Self {
-        let tree = Tree { nodes: vec![Node::new("root", None, 1, None)], ready: 0 };
+        let tree = Tree { nodes: vec![Node::new("root", None, 1, None)], ready: 0, last: DEFAULT_QUEUE };
         let queues = Self { tree: RefCell::new(tree), has_urgent_news: Cell::new(false) };
         let default = queues.add("default", ROOT_GROUP, DEFAULT_SHARES, None);
         assert_eq!(default, DEFAULT_QUEUE);
@@ -103,12 +105,18 @@ impl RunQueues {
     /// The queue whose turn it is, if any has a task.
     pub(crate) fn next_queue(&self) -> Option<u32> {
         let tree = &mut *self.tree.borrow_mut();
+        // Whoever has all that is ready goes on.
+        let last = &tree.nodes[tree.last as usize];
+        if tree.ready > 0 && last.ready.len() == tree.ready {
+            return Some(tree.last);
+        }
         while tree.ready > 0 {
             let mut index = ROOT_GROUP;
             while let Some(child) = tree.furthest_behind(index) {
                 index = child;
             }
             if !tree.nodes[index as usize].ready.is_empty() {
+                tree.last = index;
                 return Some(index);
             }
             assert_ne!(index, ROOT_GROUP, "a task that is ready is in an active queue");

@@ -38,6 +38,7 @@ pub struct RuntimeBuilder {
     polling: PollChoice,
     zero_copy_bytes: Option<usize>,
     shutdown_patience: Duration,
+    spin_before_park: Duration,
 }
 
 /// Which driver a runtime is to use. Complete by definition.
@@ -86,6 +87,7 @@ impl Runtime {
             polling: PollChoice::default(),
             zero_copy_bytes: None,
             shutdown_patience: Duration::from_secs(30),
+            spin_before_park: Duration::ZERO,
         }
     }
 
@@ -137,10 +139,8 @@ impl Runtime {
             choices: Vec::new(),
             devices: Vec::new(),
         };
-        Self {
-            core: Core::new(driver, Arc::new(Remote::new().unwrap()), info, polling, Some(2000)),
-            patience,
-        }
+        let remote = Arc::new(Remote::new().unwrap());
+        Self { core: Core::new(driver, remote, info, polling, Some(2000), Duration::ZERO), patience }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -209,6 +209,13 @@ impl RuntimeBuilder {
         Self { zero_copy_bytes: from_bytes, ..self }
     }
 
+    /// For how long a shard that has nothing to do looks around before it sleeps: not at all by default. It does so only
+    /// while what comes tends to come within that time, and saves whoever wakes it a system call. For shards that have a
+    /// processor each: one that is shared, or counted by a quota, is better given up.
+    pub fn spin_before_park(self, at_most: Duration) -> Self {
+        Self { spin_before_park: at_most, ..self }
+    }
+
     /// How long shutting down waits without anything moving, about, before it leaks; 30 s by default.
     pub fn shutdown_patience(self, patience: Duration) -> Self {
         Self { shutdown_patience: patience, ..self }
@@ -240,7 +247,7 @@ impl RuntimeBuilder {
             }
         };
         Ok(Runtime {
-            core: Core::new(driver, remote, info, devices, self.zero_copy_bytes),
+            core: Core::new(driver, remote, info, devices, self.zero_copy_bytes, self.spin_before_park),
             patience: self.shutdown_patience,
         })
     }

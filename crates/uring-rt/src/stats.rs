@@ -16,6 +16,8 @@ pub struct ShardStats {
     pub turns: u64,
     /// Times the shard went to sleep.
     pub parks: u64,
+    /// Times it looked around before that, and something came.
+    pub parks_spared: u64,
     /// Polls of tasks, the program itself not counted.
     pub polls: u64,
     /// Tasks that were spawned.
@@ -85,6 +87,7 @@ impl ShardStats {
         Self {
             turns: counters.turns.get(),
             parks: counters.parks.get(),
+            parks_spared: counters.parks_spared.get(),
             polls: counters.polls.get(),
             tasks_spawned: counters.spawned.get(),
             tasks: core.tasks.borrow().len(),
@@ -119,6 +122,7 @@ impl ShardStats {
         let counters = [
             ("turns", "Turns of the loop.", self.turns),
             ("parks", "Times the shard went to sleep.", self.parks),
+            ("parks_spared", "Times it looked around and something came.", self.parks_spared),
             ("polls", "Polls of tasks.", self.polls),
             ("tasks_spawned", "Tasks spawned.", self.tasks_spawned),
             ("preemptions", "Times a running task was asked to yield.", self.preemptions),

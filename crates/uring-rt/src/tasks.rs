@@ -96,7 +96,7 @@ impl UringTasks {
     }
 
     /// Whether the running task should yield: something came that a queue waits for whose [`Latency`] matters, or such
-    /// a queue has waited long enough. Two loads, no system call; a task that computes for long asks now and then.
+    /// a queue has waited long enough. A few loads, and no system call; a task that computes for long asks now and then.
     pub fn needs_preempt(&self) -> bool {
         self.0.needs_preempt()
     }

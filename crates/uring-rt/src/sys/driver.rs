@@ -360,7 +360,9 @@ impl Driver {
 
     /// Whether the latency ring has news. Costs no system call.
     pub(crate) fn has_urgent_events(&self) -> bool {
-        self.latency.is_some_and(|lane| self.lanes.get(lane).is_some_and(|lane| lane.ring.has_events()))
+        // Nothing comes of a ring on which nothing is under way.
+        let lane = self.latency.and_then(|lane| self.lanes.get(lane));
+        lane.is_some_and(|lane| lane.in_flight > 0 && lane.ring.has_events())
     }
 
     /// Whether a ring has news, or was given something that it does not know of yet.

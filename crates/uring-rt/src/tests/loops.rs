@@ -173,3 +173,29 @@ fn no_queue_starves() {
         }
     });
 }
+
+/// A task that has woken one whose latency matters, and goes on, is asked to yield without having yielded before.
+#[test]
+fn a_task_that_wakes_an_urgent_one_is_asked_to_yield() {
+    let root = tempfile::tempdir().unwrap();
+    let (runtime, [_, latency]) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    let tasks = world.task().clone();
+    let matters = Latency::Matters(Duration::from_micros(50));
+    let urgent = tasks.create_queue("urgent", TaskGroup::ROOT, Shares::new(1000), matters);
+    let has_run = Rc::new(Cell::new(false));
+    runtime.block_on(async {
+        assert!(!tasks.needs_preempt());
+        let urgent = {
+            let has_run = Rc::clone(&has_run);
+            tasks.spawn_into(urgent, "urgent", async move { has_run.set(true) })
+        };
+        let give_up = world.time().now() + Duration::from_secs(5);
+        while !tasks.needs_preempt() {
+            assert!(world.time().now() < give_up, "it was never asked");
+        }
+        assert_eq!((timers(&latency.borrow()), has_run.get()), (1, false));
+        urgent.await.unwrap();
+        assert!(!tasks.needs_preempt(), "it has yielded");
+    });
+}

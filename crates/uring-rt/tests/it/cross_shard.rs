@@ -328,3 +328,38 @@ fn a_sleeping_shard_is_woken() {
         assert_eq!(stats.ring_messages, expected, "by messages, of {} wakes", stats.bell_rings);
     }
 }
+
+/// A shard that looks around before it sleeps is found awake by who calls soon.
+#[test]
+fn a_shard_that_looks_around_need_not_be_woken() {
+    for builder in builders() {
+        let (callers, for_caller) = mpsc::channel::<Caller>();
+        #[expect(clippy::disallowed_methods, reason = "a thread that is no shard is what is tested")]
+        let foreign = thread::spawn(move || {
+            let caller = for_caller.recv().unwrap();
+            for number in 0..50 {
+                assert_eq!(caller.submit_to(0, move || async move { number }).wait(), Ok(number));
+            }
+        });
+        let builder = builder.spin_before_park(Duration::from_secs(5));
+        let stats = run_shards(1, &builder, move |shard| {
+            let callers = callers.clone();
+            async move {
+                callers.send(shard.caller()).unwrap();
+                let time = shard.providers("/", 1).unwrap().time().clone();
+                loop {
+                    time.sleep(Duration::from_micros(200)).await;
+                    let stats = shard.stats();
+                    // Each call is two tasks, what it makes and its answer; the inbox is another.
+                    if (stats.tasks_spawned, stats.tasks) == (1 + 2 * 50, 1) {
+                        return stats;
+                    }
+                }
+            }
+        });
+        foreign.join().unwrap();
+        let stats = stats.unwrap().remove(0);
+        assert_eq!((stats.bell_rings, stats.parks), (0, 0), "{stats:?}");
+        assert!(stats.parks_spared > 0, "{stats:?}");
+    }
+}

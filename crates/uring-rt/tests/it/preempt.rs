@@ -79,9 +79,9 @@ fn an_event_is_seen_by_a_task_that_spins() {
     });
     let mut delays = Rc::into_inner(delays).unwrap().into_inner();
     delays.sort();
-    let [quick, median, worst] = [EVENTS / 10, EVENTS / 2, EVENTS - 1].map(|at| delays[at]);
+    let [quick, median, worst] = [0, EVENTS / 2, EVENTS - 1].map(|at| delays[at]);
     println!("an event is seen after {median:?} at the median, {worst:?} at worst, of {EVENTS}");
-    // Of the quickest tenth, as the machine may be busy with other work: `samestep-uring preempt` measures the rest.
+    // Of the quickest, as the machine may be busy with other work: `samestep-uring preempt` measures the rest.
     // Without the kernel's flag it would be a tick of some milliseconds, or never.
     assert!(quick < Duration::from_millis(1), "{quick:?}");
 }
