@@ -40,6 +40,8 @@ pub use random::UringRandom;
 pub use runtime::{DriverChoice, PollChoice, Runtime, RuntimeBuilder};
 pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
 pub use stats::{ShardStats, StatsReader, TaskInfo};
-pub use storage::{UringFile, UringLock, UringStorage};
+pub use storage::{
+    Merging, ReadMany, ReadView, StreamReader, StreamWriter, Streaming, UringFile, UringLock, UringStorage,
+};
 pub use tasks::{Latency, Shares, TaskGroup, TaskQueue, UringJoinHandle, UringTasks};
 pub use time::UringTime;
