@@ -9,6 +9,7 @@ mod ci;
 mod determinism;
 mod feature_sets;
 mod tidy;
+mod vm_test;
 mod workspace;
 
 use std::error::Error;
@@ -41,6 +42,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Boot Linux 6.1 and newer, from Debian's packages, in qemu with an NVMe disk, and try polled files there
+    VmTest(vm_test::VmTestArgs),
     /// Check the rules of the house that no compiler knows
     Tidy,
     /// Do what CI does: run `.ci/run`
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Determinism { args } => determinism::run(&args),
         Chore::Soak { args } => determinism::soak(&args),
+        Chore::VmTest(args) => vm_test::run(&args),
         Chore::Tidy => tidy::run(),
         Chore::Ci => ci::run(),
         Chore::FeatureSets => feature_sets::run(),

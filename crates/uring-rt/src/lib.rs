@@ -49,6 +49,8 @@ pub use service::ServiceGroup;
 pub use sharded::{AtHome, Sharded};
 pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
 pub use stats::{ShardStats, StatsReader, TaskInfo};
-pub use storage::{UringFile, UringLock, UringStorage};
+pub use storage::{
+    Merging, ReadMany, ReadView, StreamReader, StreamWriter, Streaming, UringFile, UringLock, UringStorage,
+};
 pub use tasks::{Latency, Shares, TaskGroup, TaskQueue, UringJoinHandle, UringTasks};
 pub use time::UringTime;

@@ -194,8 +194,16 @@ const TESTED: [&str; 1] = ["samestep-uring-rt"];
 const PROPTEST_CASES: &str = "32";
 
 /// Lanes with threads of their own: what `--race=short` runs, and what a whole run begins with.
-const THREADED: &[&str] =
-    &["wal/writers-64", "wal/faces", "wal/process-death", "lmdb/ipc", "sim/register-on-three"];
+const THREADED: &[&str] = &[
+    "wal/writers-64",
+    "wal/faces",
+    "wal/process-death",
+    "lmdb/ipc",
+    "sim/register-on-three",
+    "uring/echo",
+    "uring/wal-face",
+    "emission/outbox-one-transcript",
+];
 const THREADED_ITERATIONS: &str = "6";
 /// A sanitizer slows a lane down tenfold, and what it finds it finds in one run.
 const ITERATIONS: &str = "2";

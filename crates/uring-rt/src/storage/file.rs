@@ -40,6 +40,10 @@ struct State {
     alignment: Cell<Alignment>,
     /// Of a direct file.
     device: OnceCell<Rc<Device>>,
+    /// The file is at least so long, as far as is known here, and its blocks have so many bytes: a write beyond, or to
+    /// a part of a block, is not polled, see [`State::is_polled_safely`].
+    length_known: Cell<u64>,
+    block_bytes: Cell<u64>,
     writes: Writes,
     /// Operations under way, of any kind.
     under_way: Cell<u32>,
@@ -78,6 +82,8 @@ impl UringFile {
             options,
             alignment: Cell::new(Alignment::NONE),
             device: OnceCell::new(),
+            length_known: Cell::default(),
+            block_bytes: Cell::new(PAGE_BYTES as u64),
             writes: Writes::default(),
             under_way: Cell::default(),
             syncs: Syncs::default(),
@@ -99,12 +105,16 @@ impl UringFile {
             None => Alignment { memory_bytes: PAGE_BYTES, offset_bytes: PAGE_BYTES as u64 },
         };
         state.alignment.set(alignment);
+        state.length_known.set(stat.len());
+        state.block_bytes.set(stat.block_bytes().max(1));
         let device = Devices::of(&state.core, stat.device()).await;
         assert!(state.device.set(device).is_ok(), "a file is opened once");
         Ok(Self { state })
     }
 
-    /// Whether reads and writes are polled, or why not.
+    /// Whether reads and writes are polled, or why not. Writes that make the file longer, and those of parts of a block
+    /// of the file system, never are; so that whoever wants them polled writes to a file that has its length. Another
+    /// process must not cut a file that has polled writes under way.
     pub fn polling(&self) -> Polling {
         self.state.device.get().map_or(Polling::Buffered, |device| device.polling())
     }
@@ -300,6 +310,9 @@ impl File for UringFile {
             }
             let prepared = Prepared::write(&fd, buf, offset);
             let (count, buf) = state.start_write(prepared).await.into_sent();
+            if let Ok(count) = count {
+                state.note_length(offset.saturating_add(count as u64));
+            }
             (count.map_err(exact), buf)
         }
     }
@@ -320,7 +333,9 @@ impl File for UringFile {
                 return Ok(());
             }
             let prepared = Prepared::fallocate(&fd, length);
-            state.start_write(prepared).await.result().map_err(exact).map(|_| ())
+            state.start_write(prepared).await.result().map_err(exact)?;
+            state.note_length(length);
+            Ok(())
         }
     }
 
@@ -329,6 +344,9 @@ impl File for UringFile {
         let state = Rc::clone(&self.state);
         async move {
             let fd = state.writable_fd()?;
+            // No write that counts on the length begins behind the cut.
+            state.length_known.set(state.length_known.get().min(length));
+            state.writes.settle().await;
             let cut = state.core.pool.run(move || rustix::fs::ftruncate(&fd, length));
             cut.await?.map_err(|errno| exact(errno.into()))
         }
@@ -425,7 +443,7 @@ impl State {
         let Some(part_bytes_max) = self.device.get().and_then(|device| device.polled_part_bytes()) else {
             return self.start(prepared, tag);
         };
-        if prepared.transfer_bytes().is_none() {
+        if !self.is_polled_safely(&prepared) {
             return self.start(prepared, tag);
         }
         let owner = Rc::clone(self) as Rc<dyn Owner>;
@@ -434,6 +452,25 @@ impl State {
             self.begin();
         }
         op
+    }
+
+    /// Whether polling ends what is prepared. To a write that makes the file longer, or that is not of whole blocks, ext4
+    /// and XFS wait for the disk within the call; on Linux 6.1 nobody asks the device meanwhile, and it never ends.
+    fn is_polled_safely(&self, prepared: &Prepared) -> bool {
+        let block_bytes = self.block_bytes.get();
+        match prepared.written_range() {
+            Some(range) => {
+                range.end <= self.length_known.get()
+                    && range.start.is_multiple_of(block_bytes)
+                    && range.end.is_multiple_of(block_bytes)
+            }
+            None => prepared.transfer_bytes().is_some(),
+        }
+    }
+
+    /// The file reaches to `end` at least.
+    fn note_length(&self, end: u64) {
+        self.length_known.set(self.length_known.get().max(end));
     }
 
     fn start_write(self: &Rc<Self>, prepared: Prepared) -> Op {

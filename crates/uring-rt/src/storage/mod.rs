@@ -3,6 +3,8 @@
 mod closing;
 mod devices;
 mod file;
+mod many;
+mod streams;
 mod writes;
 
 use std::ffi::{CString, OsString};
@@ -22,6 +24,8 @@ use samestep_provider_traits::{
 
 pub(crate) use devices::Devices;
 pub use file::UringFile;
+pub use many::{Merging, ReadMany, ReadView};
+pub use streams::{StreamReader, StreamWriter, Streaming};
 
 use crate::core::Core;
 use crate::op::Op;

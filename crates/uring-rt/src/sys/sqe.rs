@@ -167,6 +167,14 @@ impl Prepared {
         self.op.transfer_bytes()
     }
 
+    /// From where to where a write writes; `None` of others.
+    pub(crate) fn written_range(&self) -> Option<std::ops::Range<u64>> {
+        match self.op {
+            Op::Write { len, offset, .. } => Some(offset..offset.saturating_add(u64::from(len))),
+            _ => None,
+        }
+    }
+
     /// Owns `buf`, as all operations with a buffer do.
     pub(crate) fn read<B: IoBufMut>(fd: &impl AsRawFd, mut buf: B, offset: u64) -> Self {
         let (to, len) = (buf.stable_mut_ptr(), clip(buf.bytes_total()));
@@ -317,6 +325,11 @@ impl Stat {
         let is_told = self.raw.stx_mask & libc::STATX_DIOALIGN != 0;
         let alignment = (self.raw.stx_dio_mem_align, self.raw.stx_dio_offset_align);
         (is_told && alignment.0 > 0 && alignment.1 > 0).then_some(alignment)
+    }
+
+    /// Bytes of a block of the file system.
+    pub(crate) fn block_bytes(&self) -> u64 {
+        u64::from(self.raw.stx_blksize)
     }
 
     /// Major and minor number of the device that the file is on.

@@ -5,6 +5,7 @@ mod failures;
 mod loops;
 mod ownership;
 mod polled;
+mod streams;
 
 use std::cell::RefCell;
 use std::future::Future;

@@ -37,6 +37,8 @@ fn on_file<Fut: Future<Output = ()>>(
         };
         assert_eq!(file.polling(), Polling::Polled);
         let part = runtime.info().devices()[0].part_bytes_max as usize;
+        // Writes behind the end are not polled.
+        file.allocate(LENGTH).await.unwrap();
         test(world, file, part, logs).await;
     });
     runtime.shutdown().unwrap();
@@ -63,14 +65,37 @@ fn what_is_longer_than_the_device_takes_goes_in_parts() {
             let (outcome, buf) = file.write_at(filled(len, 1), 4096).await;
             assert_eq!(outcome.unwrap(), len);
             let (outcome, read) = file.read_at(AlignedBuf::zeroed(len + 8192, 4096), 4096).await;
-            assert_eq!(outcome.unwrap(), len, "up to the end of the file");
-            assert!(read[..len] == buf[..]);
+            assert_eq!(outcome.unwrap(), len + 8192);
+            assert!(read[..len] == buf[..] && read[len..] == [0; 8192]);
             assert_eq!((pushed(&poll, "write"), pushed(&poll, "read")), (4, 4));
             assert_eq!((pushed(&main, "write"), pushed(&main, "read")), (0, 0));
             let (outcome, _) = file.read_at(AlignedBuf::zeroed(4096, 4096), 1 << 30).await;
             assert_eq!(outcome.unwrap(), 0);
         });
     }
+}
+
+/// The kernel waits for these within the call, and on Linux 6.1 for ever if they are polled.
+#[test]
+fn writes_behind_the_end_and_to_parts_of_blocks_are_not_polled() {
+    on_file(disk(7), |_, file, _, [main, poll]| async move {
+        let polled = async |offset: u64, len: usize| {
+            main.borrow_mut().clear();
+            poll.borrow_mut().clear();
+            file.write_all_at(filled(len, 1), offset).await.0.unwrap();
+            assert_eq!(pushed(&poll, "write") + pushed(&main, "write"), 1);
+            pushed(&poll, "write") == 1
+        };
+        assert!(polled(LENGTH - 4096, 4096).await);
+        assert!(!polled(LENGTH - 4096, 8192).await, "it makes the file longer");
+        assert!(polled(LENGTH - 4096, 8192).await, "now it does not");
+        if file.alignment().offset_bytes <= 512 {
+            assert!(!polled(512, 512).await && !polled(4096, 512).await && !polled(512, 4096).await);
+        }
+        file.set_len(8192).await.unwrap();
+        assert!(!polled(8192, 4096).await, "the file was cut");
+        assert!(polled(8192, 4096).await);
+    });
 }
 
 /// Nobody tells of a polled read's end, so the shard asks, and does not wait on another ring.
@@ -160,3 +185,6 @@ fn a_part_that_fails_fails_the_write() {
         file.sync_data().await.unwrap();
     });
 }
+
+/// More than any test writes.
+const LENGTH: u64 = 1 << 23;

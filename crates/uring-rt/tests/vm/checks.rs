@@ -1,0 +1,159 @@
+//! What is tried in the machine.
+
+use std::fs;
+use std::path::Path;
+
+use samestep_provider_traits::{AlignedBuf, File, OpenOptions, Providers, StorageProvider};
+use samestep_uring_rt::{
+    Driver, DriverChoice, PollChoice, Polling, Runtime, StartError, UringFile, UringProviders,
+};
+
+use crate::start_as_nobody;
+
+/// The device has a queue for it.
+pub(crate) fn with_poll_queue() {
+    on_disk(PollChoice::WherePossible, async |world, runtime| {
+        let file = open(&world, "data").await;
+        assert_eq!(file.polling(), Polling::Polled);
+        let part = runtime.info().devices()[0].part_bytes_max as usize;
+        println!("pollable | in parts of at most {} KiB", part / 1024);
+        // What makes the file longer is not polled; and what follows changes nothing that the kernel would write back.
+        fill(&file, LARGEST, 1).await;
+        file.sync_all().await.unwrap();
+        for bytes in [4096, 65_536, 262_144, 524_288, 1 << 20, 4 << 20, LARGEST] {
+            sizes(&file, runtime, bytes, part).await;
+        }
+    });
+    on_disk(PollChoice::WherePossible, async |world, _| {
+        let file = open(&world, "empty").await;
+        assert_eq!(file.read_at(AlignedBuf::zeroed(4096, 4096), 0).await.0.unwrap(), 0);
+        assert_eq!(file.polling(), Polling::Polled, "an empty file is no verdict");
+        fill(&file, 4096, 3).await;
+        assert!(is_filled(&file, 4096, 3).await);
+        println!("empty file | reads nothing, and is polled once it has something");
+    });
+    on_disk(PollChoice::Never, async |world, runtime| {
+        let file = open(&world, "data").await;
+        assert!(file.polling() == Polling::SwitchedOff && is_filled(&file, LARGEST, 2).await);
+        assert_eq!(runtime.stats().poll_enters, 0);
+        println!("switched off | what was written by polling is read by interrupts");
+    });
+    let sixty_four = Runtime::builder().ring_entries(4);
+    on_disk_with(sixty_four, async |world, _| {
+        let file = open(&world, "data").await;
+        fill(&file, LARGEST, 7).await;
+        assert!(is_filled(&file, LARGEST, 7).await);
+        println!("a ring of 4 | 32 MiB wait for their turn");
+    });
+}
+
+/// Writes and reads of one size: each ends by polling, and the device interrupts nobody.
+async fn sizes(file: &UringFile, runtime: &Runtime, bytes: usize, part: usize) {
+    let times = if bytes == 4096 { 500 } else { 4 };
+    let (before, interrupts_before) = (runtime.stats(), interrupts());
+    for _ in 0..times {
+        fill(file, bytes, 2).await;
+        assert!(is_filled(file, bytes, 2).await, "{bytes} bytes are not what was written");
+    }
+    let polled = runtime.stats().poll_completions - before.poll_completions;
+    let interrupts = interrupts() - interrupts_before;
+    assert_eq!(polled, (2 * times * bytes.div_ceil(part)) as u64, "not every part was polled");
+    assert!(interrupts * 50 <= polled || interrupts <= 1, "{interrupts} interrupts");
+    println!("{:>5} KiB | {polled} polled completions, {interrupts} interrupts", bytes / 1024);
+}
+
+/// The device has none.
+pub(crate) fn without_poll_queue() {
+    on_disk(PollChoice::WherePossible, async |world, runtime| {
+        let file = open(&world, "data").await;
+        fill(&file, LARGEST, 1).await;
+        assert!(is_filled(&file, LARGEST, 1).await);
+        assert_eq!((file.polling(), runtime.stats().poll_enters), (Polling::NoPollQueue, 0));
+        println!("no poll queue | {}", file.polling());
+    });
+    on_disk(PollChoice::Always, async |world, runtime| {
+        let file = open(&world, "forced").await;
+        assert_eq!(file.read_at(AlignedBuf::zeroed(4096, 4096), 0).await.0.unwrap(), 0);
+        for (number, bytes) in [4096, 262_144, LARGEST].into_iter().enumerate() {
+            fill(&file, bytes, number).await;
+            assert!(is_filled(&file, bytes, number).await);
+        }
+        let refusals = runtime.stats().poll_refusals;
+        match file.polling() {
+            // What the kernel does in place of it by itself.
+            Polling::Polled => assert_eq!(refusals, 0),
+            Polling::Refused => assert!(refusals > 0),
+            other => panic!("{other}"),
+        }
+        println!("polled all the same | {}; {refusals} refusals", file.polling());
+    });
+}
+
+/// The administrator says that there is no io_uring, for most or for all.
+pub(crate) fn switched_off() {
+    if !Path::new(SWITCH).exists() {
+        return println!("io_uring_disabled | this kernel has no such switch");
+    }
+    assert_eq!(start_as_nobody(), "started");
+    fs::write(SWITCH, "1").unwrap();
+    let said = start_as_nobody();
+    assert!(said.contains("switched off by the administrator") && said.contains("is 1"), "{said}");
+    Runtime::new().unwrap();
+    println!("io_uring_disabled 1 | nobody is told: {}", &said[..said.find('(').unwrap_or(said.len())]);
+    fs::write(SWITCH, "2").unwrap();
+    let error = Runtime::new().unwrap_err();
+    assert!(matches!(error, StartError::DisabledBySysctl { value: 2, .. }), "{error}");
+    let threads = Runtime::builder().driver(DriverChoice::RingOrThreads).build().unwrap();
+    assert_eq!(threads.info().driver(), Driver::Threads);
+    println!("io_uring_disabled 2 | root is told so, too; the threads driver works where asked for");
+}
+
+fn on_disk(polling: PollChoice, test: impl AsyncFnOnce(UringProviders, &Runtime)) {
+    on_disk_with(Runtime::builder().polling(polling), test);
+}
+
+fn on_disk_with(
+    builder: samestep_uring_rt::RuntimeBuilder,
+    test: impl AsyncFnOnce(UringProviders, &Runtime),
+) {
+    let runtime = builder.build().unwrap();
+    let world = runtime.providers("/mnt", 1).unwrap();
+    runtime.block_on(test(world, &runtime));
+    runtime.shutdown().unwrap();
+}
+
+async fn open(world: &UringProviders, name: &str) -> UringFile {
+    let options = OpenOptions::read_write().create().direct();
+    world.storage().open(Path::new(name), options).await.unwrap()
+}
+
+/// Bytes that tell where they are.
+fn pattern(bytes: usize, salt: usize) -> AlignedBuf {
+    let mut buf = AlignedBuf::zeroed(bytes, 4096);
+    for (number, sector) in buf.chunks_mut(512).enumerate() {
+        sector.fill(u8::try_from((number * 31 + salt) % 251).unwrap());
+    }
+    buf
+}
+
+async fn fill(file: &UringFile, bytes: usize, salt: usize) {
+    file.write_all_at(pattern(bytes, salt), 0).await.0.unwrap();
+}
+
+async fn is_filled(file: &UringFile, bytes: usize, salt: usize) -> bool {
+    let (outcome, read) = file.read_exact_at(AlignedBuf::zeroed(bytes, 4096), 0).await;
+    outcome.unwrap();
+    read[..] == pattern(bytes, salt)[..]
+}
+
+/// Interrupts of the disk so far, on all processors.
+fn interrupts() -> u64 {
+    let table = fs::read_to_string("/proc/interrupts").unwrap();
+    let of_disk = table.lines().filter(|line| line.contains("nvme0q"));
+    of_disk
+        .flat_map(|line| line.split_whitespace().skip(1).map_while(|count| count.parse::<u64>().ok()))
+        .sum()
+}
+
+const LARGEST: usize = 32 << 20;
+const SWITCH: &str = "/proc/sys/kernel/io_uring_disabled";
