@@ -227,8 +227,8 @@ const ROWS: [Plan; 19] = [
     Plan::requests("faulty-requests", Program::Own),
     Plan::requests("madsim-requests", Program::Madsim),
     Plan::requests("moonpool-requests", Program::Peers),
-    // Of two clients.
-    Plan { operations: 2, ..Plan::requests("moonpool-built-requests", Program::Peers) },
+    // Of two clients, and a run of its builder ends at some time: it fails with 10,000 requests each.
+    Plan { operations: 2, size: 5000, ..Plan::requests("moonpool-built-requests", Program::Peers) },
     Plan::requests("turmoil-requests", Program::Peers),
     // Slow, as its default latencies are many of its steps.
     Plan { size: 1000, sizes: (20, 60), ..Plan::requests("turmoil-default-requests", Program::Peers) },
