@@ -9,10 +9,13 @@ pub mod cli;
 mod clock;
 mod core;
 mod error;
+mod histogram;
 mod info;
+mod latencies;
 mod mesh;
 mod net;
 mod op;
+mod prometheus;
 mod providers;
 mod queues;
 mod random;
@@ -38,9 +41,12 @@ mod wheel;
 
 pub use channel::{ShardReceiver, ShardSender, shard_channel};
 pub use error::{ShutdownError, StartError};
+pub use histogram::Histogram;
 pub use info::{Choice, DeviceInfo, Driver, Feature, Polling, RuntimeInfo};
+pub use latencies::{OperationKind, OperationLatency};
 pub use mesh::{Mesh, MeshReceivers, MeshSendError, MeshSenders};
 pub use net::{UringListener, UringNetwork, UringSocket, UringStream};
+pub use prometheus::prometheus_page;
 pub use providers::UringProviders;
 pub use queues::QueueStats;
 pub use random::UringRandom;
@@ -52,5 +58,6 @@ pub use stats::{ShardStats, StatsReader, TaskInfo};
 pub use storage::{
     Merging, ReadMany, ReadView, StreamReader, StreamWriter, Streaming, UringFile, UringLock, UringStorage,
 };
+pub use sys::RingStats;
 pub use tasks::{Latency, Shares, TaskGroup, TaskQueue, UringJoinHandle, UringTasks};
 pub use time::UringTime;

@@ -5,10 +5,13 @@
 //! As in Linux's CFS and in Seastar, a node that had nothing to run does not save up: it comes back where its siblings
 //! are.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::histogram::Histogram;
+use crate::latencies::Delays;
 use crate::sys::TaskRef;
 
 /// The queues of one shard.
@@ -17,6 +20,8 @@ pub(crate) struct RunQueues {
     tree: RefCell<Tree>,
     /// A queue whose latency matters has got something to run since this was last looked at.
     has_urgent_news: Cell<bool>,
+    /// If it was asked for how long tasks wait.
+    delays: OnceCell<Box<Delays>>,
 }
 
 #[derive(Debug)]
@@ -61,13 +66,18 @@ pub struct QueueStats {
     pub polls: u64,
     /// Tasks that are ready now.
     pub ready: usize,
+    /// How long tasks waited from being woken to being polled, of every so many as
+    /// [`latency_sampling`](crate::RuntimeBuilder::latency_sampling) was told. A task that another thread wakes counts
+    /// from when its shard has seen that.
+    pub delay: Option<Histogram>,
 }
 
 impl RunQueues {
     /// The root group, and below it one queue, [`DEFAULT_QUEUE`].
     pub(crate) fn new() -> Self {
         let tree = Tree { nodes: vec![Node::new("root", None, 1, None)], ready: 0, last: DEFAULT_QUEUE };
-        let queues = Self { tree: RefCell::new(tree), has_urgent_news: Cell::new(false) };
+        let queues =
+            Self { tree: RefCell::new(tree), has_urgent_news: Cell::new(false), delays: OnceCell::new() };
         let default = queues.add("default", ROOT_GROUP, DEFAULT_SHARES, None);
         assert_eq!(default, DEFAULT_QUEUE);
         queues
@@ -82,6 +92,11 @@ impl RunQueues {
         index
     }
 
+    /// From here on some tasks are looked at for how long they wait.
+    pub(crate) fn sample_delays(&self, every: NonZeroU32) {
+        self.delays.get_or_init(|| Box::new(Delays::new(every)));
+    }
+
     /// Changes the shares of a queue or group.
     pub(crate) fn set_shares(&self, queue: u32, shares: u32) {
         self.tree.borrow_mut().nodes[queue as usize].shares = shares.max(1);
@@ -94,6 +109,9 @@ impl RunQueues {
         let node = &mut tree.nodes[index as usize];
         if node.latency.is_some() && node.ready.is_empty() {
             self.has_urgent_news.set(true);
+        }
+        if let Some(delays) = self.delays.get() {
+            delays.woken(task.address());
         }
         node.ready.push_back(task);
         tree.ready += 1;
@@ -133,6 +151,9 @@ impl RunQueues {
         let task = node.ready.pop_front()?;
         node.polls += 1;
         tree.ready -= 1;
+        if let Some(delays) = self.delays.get() {
+            delays.taken(task.address(), queue);
+        }
         Some(task)
     }
 
@@ -201,14 +222,16 @@ impl RunQueues {
     /// What each queue has done and has, in the order of their making.
     pub(crate) fn stats(&self) -> Vec<QueueStats> {
         let tree = self.tree.borrow();
-        let queues = tree.nodes.iter().filter(|node| node.children.is_empty() && node.parent.is_some());
-        queues
-            .map(|node| QueueStats {
+        let nodes = tree.nodes.iter().enumerate();
+        nodes
+            .filter(|(_, node)| node.children.is_empty() && node.parent.is_some())
+            .map(|(index, node)| QueueStats {
                 name: node.name.clone(),
                 shares: node.shares,
                 run_ns: node.run_ns,
                 polls: node.polls,
                 ready: node.ready.len(),
+                delay: self.delays.get().map(|delays| delays.of(index)),
             })
             .collect()
     }

@@ -1,12 +1,13 @@
 //! What a shard has done so far: counters that only grow, so that any number of readers agree.
 
-use std::fmt::Write as _;
 use std::rc::Rc;
 
 use crate::core::Core;
+use crate::latencies::OperationLatency;
+use crate::prometheus::prometheus_page;
 use crate::queues::QueueStats;
 use crate::runtime::Runtime;
-use crate::sys::DriverCounters;
+use crate::sys::{DriverCounters, RingStats};
 
 /// Counters of one shard since its start, none of which ever goes back, and some levels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,11 @@ pub struct ShardStats {
     pub receive_buffers_out: u64,
     /// The task queues, in the order of their making.
     pub queues: Vec<QueueStats>,
+    /// The rings, the main one first: the latency ring if there is one, the poll ring once there is one.
+    pub rings: Vec<RingStats>,
+    /// How long operations took, by kind, if [`latency_sampling`](crate::RuntimeBuilder::latency_sampling) is on; else
+    /// empty.
+    pub latencies: Vec<OperationLatency>,
 }
 
 impl ShardStats {
@@ -70,8 +76,6 @@ impl ShardStats {
         let driver = core.driver.borrow();
         let DriverCounters {
             started,
-            completions,
-            enters,
             harmless_errors,
             stale,
             orphans,
@@ -79,11 +83,14 @@ impl ShardStats {
             cancels,
             buffers_picked,
             buffers_back,
-            poll_enters,
-            poll_completions,
             poll_refusals,
         } = driver.counters();
         let counters = &core.counters;
+        let rings = driver.rings();
+        let poll = rings.iter().find(|ring| ring.name == "poll");
+        let latencies = driver.latencies();
+        let latencies =
+            latencies.map(|(kind, latency)| OperationLatency { kind, latency: latency.clone() }).collect();
         Self {
             turns: counters.turns.get(),
             parks: counters.parks.get(),
@@ -98,87 +105,27 @@ impl ShardStats {
             ring_messages: core.remote.messages(),
             operations: started,
             operations_in_flight: driver.in_flight(),
-            completions,
-            enters,
+            completions: rings.iter().map(|ring| ring.completions).sum(),
+            enters: rings.iter().map(|ring| ring.enters).sum(),
             enters_retried: harmless_errors,
             orphans,
             cancels,
             submissions_delayed: backlogged,
             completions_unknown: stale,
-            poll_enters,
-            poll_completions,
+            poll_enters: poll.map_or(0, |ring| ring.enters),
+            poll_completions: poll.map_or(0, |ring| ring.completions),
             poll_refusals,
             receive_buffers_out: buffers_picked - buffers_back,
             queues: core.queues.stats(),
+            rings,
+            latencies,
         }
     }
 
-    /// In the text format of Prometheus, version 0.0.4, with label `shard`.
-    ///
-    /// See <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+    /// In the text format of Prometheus, with label `shard`; see [`prometheus_page`](crate::prometheus_page) for several
+    /// shards on one page.
     pub fn to_prometheus(&self, shard: &str) -> String {
-        let mut out = String::new();
-        let shard = escaped(shard);
-        let counters = [
-            ("turns", "Turns of the loop.", self.turns),
-            ("parks", "Times the shard went to sleep.", self.parks),
-            ("parks_spared", "Times it looked around and something came.", self.parks_spared),
-            ("polls", "Polls of tasks.", self.polls),
-            ("tasks_spawned", "Tasks spawned.", self.tasks_spawned),
-            ("preemptions", "Times a running task was asked to yield.", self.preemptions),
-            ("timers_fired", "Timers fired.", self.timers_fired),
-            ("bell_rings", "Wake-ups by other threads.", self.bell_rings),
-            ("ring_messages", "Those by a message to the ring.", self.ring_messages),
-            ("operations", "Operations started.", self.operations),
-            ("completions", "Completions.", self.completions),
-            ("enters", "Calls of io_uring_enter.", self.enters),
-            ("enters_retried", "Such calls to be repeated.", self.enters_retried),
-            ("orphans", "Operations whose future was dropped.", self.orphans),
-            ("cancels", "Operations asked to end early.", self.cancels),
-            ("submissions_delayed", "Submissions that found the ring full.", self.submissions_delayed),
-            ("poll_enters", "Such calls that asked a device.", self.poll_enters),
-            ("poll_completions", "Completions that a device was asked for.", self.poll_completions),
-            ("poll_refusals", "Operations that could not be polled.", self.poll_refusals),
-            ("completions_unknown", "Completions of no operation.", self.completions_unknown),
-        ];
-        for (name, help, value) in counters {
-            let _ = writeln!(
-                out,
-                "# HELP samestep_uring_{name}_total {help}\n# TYPE samestep_uring_{name}_total counter"
-            );
-            let _ = writeln!(out, "samestep_uring_{name}_total{{shard=\"{shard}\"}} {value}");
-        }
-        let gauges = [
-            ("tasks", "Tasks now.", self.tasks as u64),
-            ("timers", "Timers set now.", self.timers as u64),
-            ("operations_in_flight", "Operations under way.", self.operations_in_flight as u64),
-            ("receive_buffers_out", "Receive buffers not yet given back.", self.receive_buffers_out),
-        ];
-        for (name, help, value) in gauges {
-            let _ = writeln!(out, "# HELP samestep_uring_{name} {help}\n# TYPE samestep_uring_{name} gauge");
-            let _ = writeln!(out, "samestep_uring_{name}{{shard=\"{shard}\"}} {value}");
-        }
-        self.queues_to_prometheus(&shard, &mut out);
-        out
-    }
-
-    fn queues_to_prometheus(&self, shard: &str, out: &mut String) {
-        type Read = fn(&QueueStats) -> String;
-        let rows: [(&str, &str, &str, Read); 4] = [
-            ("queue_run_seconds_total", "Time with others ready.", "counter", |queue| {
-                format!("{}.{:09}", queue.run_ns / 1_000_000_000, queue.run_ns % 1_000_000_000)
-            }),
-            ("queue_polls_total", "Polls of its tasks.", "counter", |queue| queue.polls.to_string()),
-            ("queue_ready", "Tasks ready now.", "gauge", |queue| queue.ready.to_string()),
-            ("queue_shares", "Shares.", "gauge", |queue| queue.shares.to_string()),
-        ];
-        for (name, help, kind, read) in rows {
-            let _ = writeln!(out, "# HELP samestep_uring_{name} {help}\n# TYPE samestep_uring_{name} {kind}");
-            for queue in &self.queues {
-                let (label, value) = (escaped(&queue.name), read(queue));
-                let _ = writeln!(out, "samestep_uring_{name}{{shard=\"{shard}\",queue=\"{label}\"}} {value}");
-            }
-        }
+        prometheus_page([(shard, self)])
     }
 }
 
@@ -246,19 +193,4 @@ pub struct TaskInfo {
     pub is_ready: bool,
     /// The file operations it waits for; what it waits for otherwise (sockets, timers, other tasks) is not told.
     pub waits_for: Vec<String>,
-}
-
-/// A label's value: backslashes, quotes and line ends have an escape each.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn label_values_are_escaped() {
-        assert_eq!(escaped("a\\b\"c\nd"), "a\\\\b\\\"c\\nd");
-    }
 }

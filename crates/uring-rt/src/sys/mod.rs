@@ -28,6 +28,7 @@ mod threads;
 pub(crate) use address::Message;
 pub(crate) use arena::Arena;
 pub(crate) use door_bell::DoorBell;
+pub use driver::RingStats;
 pub(crate) use driver::{
     Attendance, Closed, Completion, Driver, DriverCounters, Notice, OnDrop, Outcome, Owner, Picked, RingId,
     TAG_UNTOLD, Tag, outcome,

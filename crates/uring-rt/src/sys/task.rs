@@ -171,6 +171,11 @@ impl TaskRef {
         self.header().queue
     }
 
+    /// Where it is, which is nobody else's as long as the reference lives.
+    pub(crate) fn address(&self) -> usize {
+        self.header.as_ptr().addr()
+    }
+
     pub(crate) fn key(&self) -> Option<Key> {
         self.header().key.get()
     }

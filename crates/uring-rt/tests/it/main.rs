@@ -9,3 +9,4 @@ mod cross_shard;
 mod machine;
 mod preempt;
 mod shards;
+mod visible;

@@ -1,0 +1,4 @@
+//! What a runtime shows of itself.
+
+mod exposition;
+mod latencies;
