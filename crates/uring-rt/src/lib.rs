@@ -32,11 +32,13 @@ mod storage;
 pub mod sync;
 #[expect(unsafe_code, reason = "memory shared with a kernel, and tasks in one allocation")]
 mod sys;
+mod task_list;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod time;
 mod waiters;
+mod waits;
 mod wheel;
 
 pub use channel::{ShardReceiver, ShardSender, shard_channel};
@@ -54,10 +56,11 @@ pub use runtime::{DriverChoice, PollChoice, Runtime, RuntimeBuilder};
 pub use service::ServiceGroup;
 pub use sharded::{AtHome, Sharded};
 pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
-pub use stats::{ShardStats, StatsReader, TaskInfo};
+pub use stats::{ShardStats, StatsReader};
 pub use storage::{
     Merging, ReadMany, ReadView, StreamReader, StreamWriter, Streaming, UringFile, UringLock, UringStorage,
 };
 pub use sys::RingStats;
+pub use task_list::{TaskInfo, TaskList};
 pub use tasks::{Latency, Shares, TaskGroup, TaskQueue, UringJoinHandle, UringTasks};
 pub use time::UringTime;

@@ -8,6 +8,7 @@ use crate::prometheus::prometheus_page;
 use crate::queues::QueueStats;
 use crate::runtime::Runtime;
 use crate::sys::{DriverCounters, RingStats};
+use crate::task_list::TaskList;
 
 /// Counters of one shard since its start, none of which ever goes back, and some levels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +131,11 @@ impl ShardStats {
 }
 
 impl Runtime {
+    /// The tasks that are there now, and what they wait for.
+    pub fn tasks(&self) -> TaskList {
+        TaskList::of(self.core())
+    }
+
     /// What the shard has done so far. May be read at any time and by any number of readers.
     pub fn stats(&self) -> ShardStats {
         ShardStats::of(self.core())
@@ -151,25 +157,9 @@ impl StatsReader {
         ShardStats::of(&self.0)
     }
 
-    /// The tasks that are there now, in no order that means anything.
-    pub fn tasks(&self) -> Vec<TaskInfo> {
-        let (tasks, driver) = (self.0.tasks.borrow(), self.0.driver.borrow());
-        let info = |task: &crate::sys::TaskRef| {
-            let mine =
-                driver.under_way().filter(|(_, waker)| waker.is_some_and(|waker| task.is_woken_by(waker)));
-            let waits_for = mine.map(|(op, _)| match op.fd() {
-                Some(fd) => format!("{} of descriptor {fd}", op.name()),
-                None => op.name().to_owned(),
-            });
-            TaskInfo {
-                name: task.name().to_owned(),
-                queue: self.0.queues.name(task.queue()),
-                polls: task.polls(),
-                is_ready: task.is_scheduled(),
-                waits_for: waits_for.collect(),
-            }
-        };
-        tasks.iter().map(|(_, task)| info(task)).collect()
+    /// The tasks that are there now, and what they wait for.
+    pub fn tasks(&self) -> TaskList {
+        TaskList::of(&self.0)
     }
 }
 
@@ -177,20 +167,4 @@ impl std::fmt::Debug for StatsReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("StatsReader").field(&self.read()).finish()
     }
-}
-
-/// A task, for people who wonder what it is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TaskInfo {
-    /// The first 23 bytes of the name that it was spawned with.
-    pub name: String,
-    /// The queue it is in.
-    pub queue: String,
-    /// How often it was polled, modulo 2^32.
-    pub polls: u32,
-    /// Whether it waits only for its turn.
-    pub is_ready: bool,
-    /// The file operations it waits for; what it waits for otherwise (sockets, timers, other tasks) is not told.
-    pub waits_for: Vec<String>,
 }

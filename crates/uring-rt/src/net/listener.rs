@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::task::Waker;
 
 use rustix::net::{SocketType, sockopt};
 use samestep_provider_traits::TcpListener;
@@ -127,6 +128,10 @@ impl Owner for State {
             self.end_accept();
         }
         self.waiters.notify();
+    }
+
+    fn each_waiter(&self, each: &mut dyn FnMut(&Waker, Option<&'static str>)) {
+        self.waiters.each(|waker| each(waker, None));
     }
 }
 

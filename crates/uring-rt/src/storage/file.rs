@@ -22,6 +22,7 @@ use crate::info::Polling;
 use crate::op::Op;
 use crate::sys::{Attendance, Completion, OnDrop, Owner, Prepared, RingId, Stat, Tag};
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// An open file.
 ///
@@ -87,7 +88,7 @@ impl UringFile {
             writes: Writes::default(),
             under_way: Cell::default(),
             syncs: Syncs::default(),
-            waiters: Waiters::default(),
+            waiters: Waiters::on(WaitsOn::EarlierWrites),
         });
         let stat = state.stat().await?;
         if metadata_of(&stat).kind == FileKind::Directory {

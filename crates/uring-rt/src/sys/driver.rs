@@ -36,6 +36,9 @@ pub(crate) trait Owner {
     /// Called outside of any borrow of the driver, for each completion of a detached operation, and for the last
     /// one of an operation that somebody awaits; and once more, if that one looks no more, with what it leaves.
     fn completed(self: Rc<Self>, completion: Completion);
+
+    /// Each who waits for its operations, and for what, if that is not the operation that is under way.
+    fn each_waiter(&self, _each: &mut dyn FnMut(&Waker, Option<&'static str>)) {}
 }
 
 /// What a completion said.

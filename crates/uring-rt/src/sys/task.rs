@@ -23,6 +23,7 @@ use super::remote::Remote;
 use super::stack::Node;
 use crate::queues::RunQueues;
 use crate::slots::Key;
+use crate::waits::WaitsOn;
 
 /// A counted reference to a task. Stays on the task's thread.
 pub(crate) struct TaskRef {
@@ -38,6 +39,8 @@ pub(crate) struct Header {
     queue: u32,
     key: Cell<Option<Key>>,
     polls: Cell<u32>,
+    /// What it waited for when it was last polled, in the lower eight bits, and the lower bits of `polls` then.
+    note: Cell<u32>,
     name: Name,
     joiner: UnsafeCell<Option<Waker>>,
     home: Arc<Remote>,
@@ -96,6 +99,7 @@ where
         queue,
         key: Cell::new(None),
         polls: Cell::new(0),
+        note: Cell::new(0),
         name: Name::new(name),
         joiner: UnsafeCell::new(None),
         home: Arc::clone(home),
@@ -200,9 +204,20 @@ impl TaskRef {
         unsafe { Waker::from_raw(raw) }
     }
 
-    /// Whether `waker` wakes this task.
-    pub(crate) fn is_woken_by(&self, waker: &Waker) -> bool {
-        ptr::eq(waker.vtable(), &raw const VTABLE) && waker.data() == self.header.as_ptr().cast_const().cast()
+    /// What it waits for, if somebody left a note when it was last polled.
+    pub(crate) fn waits_on(&self) -> WaitsOn {
+        let note = self.header().note.get();
+        let is_of_last_poll = note >> 8 == self.polls() & NOTED_POLLS;
+        if is_of_last_poll { WaitsOn::of_number((note & 0xff) as u8) } else { WaitsOn::Untold }
+    }
+
+    /// Shows who waits for its end, if somebody does.
+    pub(crate) fn with_joiner(&self, show: impl FnOnce(&Waker)) {
+        // SAFETY: this is the task's thread; the other borrows end at once, and what is shown to does not join.
+        let joiner = unsafe { &*self.header().joiner.get() };
+        if let Some(joiner) = joiner {
+            show(joiner);
+        }
     }
 
     fn header(&self) -> &Header {
@@ -396,6 +411,24 @@ unsafe fn free<F: Future>(header: NonNull<Header>) {
     drop(unsafe { Box::from_raw(header.cast::<Task<F>>().as_ptr()) });
 }
 
+/// The address of the task that `waker` wakes, if it wakes one of this crate's directly.
+pub(crate) fn woken_by(waker: &Waker) -> Option<usize> {
+    ptr::eq(waker.vtable(), &raw const VTABLE).then(|| waker.data().addr())
+}
+
+/// Leaves a note at the task that `waker` wakes, if it is one of this thread's, until it is polled again.
+pub(crate) fn note_wait(waker: &Waker, number: u8) {
+    if !ptr::eq(waker.vtable(), &raw const VTABLE) {
+        return;
+    }
+    // SAFETY: the waker has a reference.
+    let header = unsafe { header_of(waker.data()).as_ref() };
+    // Elsewhere it is not to be touched.
+    if CURRENT.get().home == Arc::as_ptr(&header.home) {
+        header.note.set((header.polls.get() & NOTED_POLLS) << 8 | u32::from(number));
+    }
+}
+
 /// Puts a task into its queue, unless it is there or over.
 ///
 /// # Safety
@@ -553,3 +586,5 @@ thread_local! {
 static VTABLE: RawWakerVTable = RawWakerVTable::new(waker_clone, waker_wake, waker_wake_by_ref, waker_drop);
 
 const NAME_BYTES_MAX: usize = 23;
+/// So many bits of the number of polls are in a note.
+const NOTED_POLLS: u32 = 0x00ff_ffff;

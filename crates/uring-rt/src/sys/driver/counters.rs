@@ -1,9 +1,10 @@
 //! What happened on the rings since the start, none of which ever goes back; and what is under way.
 
+use std::rc::Rc;
 use std::task::Waker;
 
 use super::samples::Samples;
-use super::{Driver, State};
+use super::{Driver, Owner, State};
 use crate::histogram::Histogram;
 use crate::latencies::{OperationKind, Sampler};
 use crate::sys::sqe::Op;
@@ -63,12 +64,15 @@ impl Driver {
         self.samples.iter().flat_map(|samples| samples.histograms())
     }
 
-    /// What each operation under way is, and whom it wakes.
-    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Op, Option<&Waker>)> {
-        self.records.iter().filter_map(|(_, record)| match &record.state {
-            State::Awaited(waker) => Some((record.op, waker.as_ref())),
-            State::Detached => Some((record.op, None)),
-            State::Ended(_) | State::Part(..) => None,
+    /// What each operation under way is, whom it wakes, and whose it is.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Op, Option<&Waker>, Option<&Rc<dyn Owner>>)> {
+        self.records.iter().filter_map(|(_, record)| {
+            let waker = match &record.state {
+                State::Awaited(waker) => waker.as_ref(),
+                State::Detached => None,
+                State::Ended(_) | State::Part(..) => return None,
+            };
+            Some((record.op, waker, record.owner.as_ref()))
         })
     }
 
