@@ -44,7 +44,7 @@ pub fn prometheus_page<'a>(shards: impl IntoIterator<Item = (&'a str, &'a ShardS
         }
     }
     histograms(&mut page, &shards);
-    page.0
+    page.into_text()
 }
 
 /// Those that are counted, which is none unless it was asked for: a family without samples is left out.
@@ -101,6 +101,11 @@ impl Page {
     /// A sample with labels made by [`label`], joined by commas.
     pub(crate) fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
         let _ = writeln!(self.0, "{PREFIX}{name}{{{labels}}} {value}");
+    }
+
+    /// All of it.
+    pub(crate) fn into_text(self) -> String {
+        self.0
     }
 
     fn histogram(&mut self, name: &str, labels: &str, histogram: &Histogram) {

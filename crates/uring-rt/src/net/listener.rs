@@ -42,7 +42,7 @@ struct State {
 }
 
 impl UringListener {
-    pub(super) fn bind(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
         let fd = socket(address, SocketType::STREAM)?;
         sockopt::set_socket_reuseaddr(&fd, true)?;
         rustix::net::bind(&fd, &address)?;

@@ -2,4 +2,5 @@
 
 mod exposition;
 mod latencies;
+mod metrics;
 mod tasks;
