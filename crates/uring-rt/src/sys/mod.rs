@@ -15,6 +15,7 @@ mod message;
 #[cfg(test)]
 mod mock;
 mod perform;
+mod refs;
 mod remote;
 mod ring;
 mod sleeper;
@@ -39,7 +40,7 @@ pub(crate) use remote::Remote;
 pub(crate) use ring::{Ring, Wait};
 pub(crate) use spsc::{Consumer, Producer, queue};
 pub(crate) use sqe::{Prepared, Stat};
-pub(crate) use task::{CurrentGuard, JoinRef, TaskRef, new_task};
+pub(crate) use task::{CurrentGuard, Home, JoinRef, Queue, TaskRef, TaskSet, new_task};
 pub(crate) use threads::ThreadsRing;
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
