@@ -13,6 +13,7 @@ use crate::error::{ShutdownError, StartError};
 use crate::info::{self, Choice, Feature, Polling, RuntimeInfo};
 use crate::providers::UringProviders;
 use crate::refusal;
+use crate::schedule::IoProperties;
 use crate::storage::Devices;
 use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
 
@@ -39,6 +40,7 @@ pub struct RuntimeBuilder {
     zero_copy_bytes: Option<usize>,
     shutdown_patience: Duration,
     spin_before_park: Duration,
+    io_properties: IoProperties,
 }
 
 /// Which driver a runtime is to use. Complete by definition.
@@ -88,6 +90,7 @@ impl Runtime {
             zero_copy_bytes: None,
             shutdown_patience: Duration::from_secs(30),
             spin_before_park: Duration::ZERO,
+            io_properties: IoProperties::new(),
         }
     }
 
@@ -216,6 +219,19 @@ impl RuntimeBuilder {
         Self { spin_before_park: at_most, ..self }
     }
 
+    /// Schedules direct reads and writes of the devices in `properties`; those of others go to the kernel as they come,
+    /// and so do all that go through the page cache. None by default.
+    ///
+    /// The reads and writes of each [queue of tasks](crate::TaskQueue) are a class, with the shares of the queue and of
+    /// the groups that it is in. A device is given no more than it does within its
+    /// [latency goal](crate::DeviceProperties::latency_goal), whatever is asked for; the rest waits here, and the classes take
+    /// turns by their shares. Long reads and writes go in parts, and one that is given up before its turn goes not at
+    /// all. Runtimes that are built with clones of one `properties`, as those of [`run_shards`](crate::run_shards), have
+    /// each device together.
+    pub fn io_properties(self, properties: IoProperties) -> Self {
+        Self { io_properties: properties, ..self }
+    }
+
     /// How long shutting down waits without anything moving, about, before it leaks; 30 s by default.
     pub fn shutdown_patience(self, patience: Duration) -> Self {
         Self { shutdown_patience: patience, ..self }
@@ -246,6 +262,7 @@ impl RuntimeBuilder {
                 Devices::polled(wanted == PollChoice::Always, Box::new(make))
             }
         };
+        let devices = devices.scheduled(self.io_properties);
         Ok(Runtime {
             core: Core::new(driver, remote, info, devices, self.zero_copy_bytes, self.spin_before_park),
             patience: self.shutdown_patience,

@@ -6,6 +6,7 @@
 
 mod address;
 mod arena;
+mod budget;
 mod door_bell;
 mod driver;
 mod erased;
@@ -27,6 +28,7 @@ mod threads;
 
 pub(crate) use address::Message;
 pub(crate) use arena::Arena;
+pub(crate) use budget::Budget;
 pub(crate) use door_bell::DoorBell;
 pub(crate) use driver::{
     Attendance, Closed, Completion, Driver, DriverCounters, Notice, OnDrop, Outcome, Owner, Picked, RingId,
