@@ -8,4 +8,5 @@ mod contract;
 mod cross_shard;
 mod machine;
 mod preempt;
+mod scheduled;
 mod shards;
