@@ -12,6 +12,7 @@ use samestep_provider_traits::JoinError;
 
 use crate::blocking::BlockingPool;
 use crate::clock::monotonic;
+use crate::dma::Dma;
 use crate::error::ShutdownError;
 use crate::info::RuntimeInfo;
 use crate::queues::{DEFAULT_QUEUE, RunQueues};
@@ -36,6 +37,7 @@ pub(crate) struct Core {
     pub(crate) pool: BlockingPool,
     pub(crate) info: RuntimeInfo,
     pub(crate) devices: Devices,
+    pub(crate) dma: Dma,
     /// Sends of so many bytes are not copied, if any.
     pub(crate) zero_copy_bytes: Option<usize>,
     spin: Spin,
@@ -78,6 +80,7 @@ impl Core {
         remote: Arc<Remote>,
         info: RuntimeInfo,
         devices: Devices,
+        dma: Dma,
         zero_copy_bytes: Option<usize>,
         spin: Duration,
     ) -> Rc<Self> {
@@ -91,6 +94,7 @@ impl Core {
             pool: BlockingPool::new(),
             info,
             devices,
+            dma,
             zero_copy_bytes,
             spin: Spin::new(u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX)),
             counters: Counters::default(),

@@ -20,7 +20,7 @@ use super::{metadata_of, no_direct_io};
 use crate::core::Core;
 use crate::info::Polling;
 use crate::op::Op;
-use crate::sys::{Attendance, Completion, OnDrop, Owner, Prepared, RingId, Stat, Tag};
+use crate::sys::{Attendance, Completion, DmaBuffer, OnDrop, Owner, Prepared, RingId, Stat, Tag};
 use crate::waiters::Waiters;
 
 /// An open file.
@@ -117,6 +117,14 @@ impl UringFile {
     /// process must not cut a file that has polled writes under way.
     pub fn polling(&self) -> Polling {
         self.state.device.get().map_or(Polling::Buffered, |device| device.polling())
+    }
+
+    /// A buffer that the file takes as it is: of the arena if the file is direct.
+    pub(super) fn buffer(&self, len: usize) -> DmaBuffer {
+        match self.state.alignment.get().memory_bytes {
+            memory_bytes if self.is_direct() && memory_bytes <= PAGE_BYTES => self.state.core.alloc_dma(len),
+            memory_bytes => DmaBuffer::on_heap(len, memory_bytes),
+        }
     }
 
     /// Syncs, or shares a sync that begins after this.

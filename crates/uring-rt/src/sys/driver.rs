@@ -17,9 +17,10 @@ use samestep_provider_traits::{IoBuf, IoBufMut};
 
 use self::polled::Parts;
 use super::arena::Arena;
+use super::dma::DmaArena;
 use super::erased::Erased;
 use super::message::USER_DATA_SILENT;
-use super::ring::{Cqe, Ring, Wait, is_harmless, picked_buffer};
+use super::ring::{Cqe, Registered, Ring, Wait, is_harmless, picked_buffer};
 use super::sqe::{Op, Prepared, Sqe};
 use crate::clock::monotonic;
 use crate::slots::{Key, Slots};
@@ -106,6 +107,8 @@ pub(crate) struct Driver {
     /// Freed after all rings were drained, or not at all.
     records: ManuallyDrop<Slots<Record>>,
     cqes: Vec<Cqe>,
+    /// What rings look up for good, those to come, too.
+    arena: Option<Rc<DmaArena>>,
     counters: DriverCounters,
     phase: Phase,
 }
@@ -216,6 +219,7 @@ impl Driver {
             lanes: std::iter::once(main).chain(latency).map(lane).collect(),
             records: ManuallyDrop::new(Slots::new()),
             cqes: Vec::new(),
+            arena: None,
             counters: DriverCounters::default(),
             phase: Phase::Open,
         };
@@ -415,6 +419,24 @@ impl Driver {
             // SAFETY: `buffer` was the only handle to it, so nobody touches it from here on but the ring.
             unsafe { lane.ring.give_buffer(arena, buffer.buffer) };
         }
+    }
+
+    /// Has the rings look up the memory of `arena` for good, and those to come. One that cannot does without.
+    ///
+    /// # Errors
+    ///
+    /// Why the main ring does not, see [`Ring::register_arena`].
+    pub(crate) fn register_arena(&mut self, arena: &Rc<DmaArena>) -> io::Result<Registered> {
+        let mut lanes = self.lanes.iter_mut();
+        let main = lanes.next().ok_or(io::ErrorKind::Unsupported)?;
+        let mut how = main.ring.register_arena(arena)?;
+        for lane in lanes {
+            if let Ok(Registered::Each) = lane.ring.register_arena(arena) {
+                how = Registered::Each;
+            }
+        }
+        self.arena = Some(Rc::clone(arena));
+        Ok(how)
     }
 
     /// Operations under way.

@@ -4,6 +4,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -12,9 +13,10 @@ use io_uring::types::{self, BufRingEntry, CancelBuilder, Fd, FsyncFlags};
 use io_uring::{IoUring, opcode, squeue};
 
 use super::arena::Arena;
+use super::dma::DmaArena;
 use super::message::send_message;
 use super::remote::Remote;
-use super::ring::{Cqe, Full, Ring, Wait};
+use super::ring::{Cqe, Full, Registered, Ring, Wait};
 use super::sqe::{Op, Sqe};
 use crate::info::{Choice, Feature};
 
@@ -27,6 +29,8 @@ pub(crate) struct KernelRing {
     registered: Option<u32>,
     enter_flags: u32,
     buffers: Option<BufferRing>,
+    /// Memory that was looked up for good, as buffer 0.
+    arena: Option<Rc<DmaArena>>,
     /// Whether its completions are the device's to be asked for.
     is_polled: bool,
     /// Sends messages to this ring, until it is told that the ring goes.
@@ -73,6 +77,7 @@ impl KernelRing {
             registered: None,
             enter_flags: 0,
             buffers: None,
+            arena: None,
             is_polled: polled == Polled::Yes,
             reached_by: None,
         };
@@ -157,7 +162,14 @@ impl KernelRing {
 
 impl Ring for KernelRing {
     unsafe fn push(&mut self, sqe: Sqe) -> Result<(), Full> {
-        let entry = entry_of(&sqe);
+        let fixed = self
+            .arena
+            .as_ref()
+            .filter(|arena| sqe.op.memory().is_some_and(|(at, len)| arena.contains(at, len)));
+        if let Some(arena) = fixed {
+            arena.note_operation();
+        }
+        let entry = entry_of(&sqe, fixed.is_some());
         // SAFETY: the caller's promise is what this asks for.
         unsafe { self.uring.submission().push(&entry) }.map_err(|_| Full)?;
         self.pending += 1;
@@ -233,6 +245,26 @@ impl Ring for KernelRing {
         self.buffers.as_mut().expect("the arena was given before").put(arena, buffer);
     }
 
+    fn register_arena(&mut self, arena: &Rc<DmaArena>) -> io::Result<Registered> {
+        let submitter = self.uring.submitter();
+        let fd = self.uring.as_raw_fd();
+        let source = arena.registered_in();
+        let registered = match source.get() {
+            Some(source) if submitter.register_buffers_clone(source).is_ok() => Registered::Once,
+            first => {
+                // SAFETY: the memory stays mapped until the ring is gone, as the ring keeps the arena. It is read and
+                // written by operations only, which own the buffers that they name.
+                unsafe { submitter.register_buffers(&[arena.vector()]) }?;
+                if first.is_none() {
+                    source.set(Some(fd));
+                }
+                if first.is_none() { Registered::Once } else { Registered::Each }
+            }
+        };
+        self.arena = Some(Rc::clone(arena));
+        Ok(registered)
+    }
+
     fn signal_events(&mut self, are_signalled: bool) {
         let completions = self.uring.completion();
         if are_signalled {
@@ -255,6 +287,14 @@ impl Drop for KernelRing {
             // The table of the thread holds the ring open otherwise. That it fails is news to nobody.
             // SAFETY: the call reads one `struct io_uring_rsrc_update`, which `update` is.
             let _ = unsafe { libc::syscall(libc::SYS_io_uring_register, fd, UNREGISTER_RING_FDS, at, 1) };
+        }
+        if let Some(arena) = &self.arena {
+            // The number may be another file's as soon as the ring is closed.
+            if arena.registered_in().get() == Some(self.uring.as_raw_fd()) {
+                arena.registered_in().set(None);
+            }
+            // Closing alone unlocks the memory some time later, and the next ring may want to lock some.
+            let _ = self.uring.submitter().unregister_buffers();
         }
         if self.buffers.is_some() {
             let _ = self.uring.submitter().unregister_buf_ring(BUFFER_GROUP);
@@ -331,8 +371,15 @@ fn builder(entries: u32, polled: Polled) -> io_uring::Builder {
     builder
 }
 
-fn entry_of(sqe: &Sqe) -> squeue::Entry {
+/// The kernel's form of a submission, by way of registered buffer 0 if its memory is in that.
+fn entry_of(sqe: &Sqe, is_fixed: bool) -> squeue::Entry {
     let entry = match sqe.op {
+        Op::Read { fd, to, len, offset } if is_fixed => {
+            opcode::ReadFixed::new(Fd(fd), to, len, 0).offset(offset).build()
+        }
+        Op::Write { fd, from, len, offset } if is_fixed => {
+            opcode::WriteFixed::new(Fd(fd), from, len, 0).offset(offset).build()
+        }
         Op::Read { fd, to, len, offset } => opcode::Read::new(Fd(fd), to, len).offset(offset).build(),
         Op::Write { fd, from, len, offset } => opcode::Write::new(Fd(fd), from, len).offset(offset).build(),
         Op::Fsync { fd, data_only } => {
@@ -344,7 +391,8 @@ fn entry_of(sqe: &Sqe) -> squeue::Entry {
         Op::RecvMulti { fd, group } => opcode::RecvMulti::new(Fd(fd), group).build(),
         Op::Send { fd, from, len } => opcode::Send::new(Fd(fd), from, len).flags(libc::MSG_NOSIGNAL).build(),
         Op::SendZeroCopy { fd, from, len } => {
-            opcode::SendZc::new(Fd(fd), from, len).flags(libc::MSG_NOSIGNAL).build()
+            let buffer = is_fixed.then_some(0);
+            opcode::SendZc::new(Fd(fd), from, len).buf_index(buffer).flags(libc::MSG_NOSIGNAL).build()
         }
         Op::RecvMsg { fd, header } => opcode::RecvMsg::new(Fd(fd), header).build(),
         Op::SendMsg { fd, header } => {

@@ -6,6 +6,7 @@
 
 mod address;
 mod arena;
+mod dma;
 mod door_bell;
 mod driver;
 mod erased;
@@ -14,6 +15,7 @@ mod kernel;
 mod message;
 #[cfg(test)]
 mod mock;
+mod pages;
 mod perform;
 mod remote;
 mod ring;
@@ -27,6 +29,8 @@ mod threads;
 
 pub(crate) use address::Message;
 pub(crate) use arena::Arena;
+pub(crate) use dma::DmaArena;
+pub use dma::DmaBuffer;
 pub(crate) use door_bell::DoorBell;
 pub(crate) use driver::{
     Attendance, Closed, Completion, Driver, DriverCounters, Notice, OnDrop, Outcome, Owner, Picked, RingId,
@@ -36,7 +40,7 @@ pub(crate) use kernel::KernelRing;
 #[cfg(test)]
 pub(crate) use mock::{Adversary, MockRing, Seen};
 pub(crate) use remote::Remote;
-pub(crate) use ring::{Ring, Wait};
+pub(crate) use ring::{Registered, Ring, Wait};
 pub(crate) use spsc::{Consumer, Producer, queue};
 pub(crate) use sqe::{Prepared, Stat};
 pub(crate) use task::{CurrentGuard, JoinRef, TaskRef, new_task};
