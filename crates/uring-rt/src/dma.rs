@@ -92,18 +92,19 @@ impl fmt::Display for ArenaInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let used = if self.registration.is_used() { "yes" } else { "no" };
         write!(f, "{:<24}{used:<5}{}", "arena", self.registration)?;
-        if self.bytes > 0 {
-            write!(f, ", {} KiB", self.bytes / 1024)?;
+        let is_cut = self.bytes < self.wanted_bytes;
+        match self.bytes / 1024 {
+            0 => {}
+            kib if is_cut => write!(f, ", {kib} KiB of {} KiB", self.wanted_bytes / 1024)?,
+            kib => write!(f, ", {kib} KiB")?,
         }
-        let is_cut = self.bytes < self.wanted_bytes || self.registration == Registration::NoLockedMemory;
-        if is_cut && self.bytes > 0 {
-            let wanted = self.wanted_bytes / 1024;
-            write!(f, " of {wanted} KiB: `ulimit -l`, or LimitMEMLOCK= in a systemd unit, is the limit")?;
-            if let Some(limit) = self.memlock_bytes {
-                write!(f, ", now {} KiB", limit / 1024)?;
-            }
-        }
-        Ok(())
+        let is_limited = self.bytes > 0 && is_cut || self.registration == Registration::NoLockedMemory;
+        let Some(limit) = self.memlock_bytes.filter(|_| is_limited) else { return Ok(()) };
+        write!(
+            f,
+            ": RLIMIT_MEMLOCK is {} KiB; raise it by `ulimit -l`, or LimitMEMLOCK= in a unit",
+            limit / 1024
+        )
     }
 }
 

@@ -100,7 +100,7 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// If it is called from within itself.
+    /// If it is called from within itself, or in a process that was forked off since the runtime was made.
     pub fn block_on<F: Future>(&self, program: F) -> F::Output {
         self.core.block_on(program)
     }
@@ -149,7 +149,8 @@ impl Runtime {
             arena: dma.info(),
         };
         let remote = Arc::new(Remote::new().unwrap());
-        Self { core: Core::new(driver, remote, info, polling, dma, Some(2000), Duration::ZERO), patience }
+        let core = Core::new(driver, remote, info, polling, dma, Some(2000), Duration::ZERO).unwrap();
+        Self { core, patience }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -160,7 +161,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`ShutdownError::StillInFlight`] if operations did not end in time.
+    /// [`ShutdownError::StillInFlight`] if operations did not end in time, [`ShutdownError::Forked`] if the runtime is
+    /// another process'.
     pub fn shutdown(self) -> Result<(), ShutdownError> {
         self.core.shut_down(self.patience)
     }
@@ -265,10 +267,8 @@ impl RuntimeBuilder {
             }
         };
         let dma = self.dma();
-        Ok(Runtime {
-            core: Core::new(driver, remote, info, devices, dma, self.zero_copy_bytes, self.spin_before_park),
-            patience: self.shutdown_patience,
-        })
+        let core = Core::new(driver, remote, info, devices, dma, self.zero_copy_bytes, self.spin_before_park);
+        Ok(Runtime { core: core.map_err(refused("map a page"))?, patience: self.shutdown_patience })
     }
 
     fn ring_driver(&self, remote: &Arc<Remote>) -> Result<(Driver, RuntimeInfo), StartError> {

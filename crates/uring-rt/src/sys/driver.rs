@@ -330,8 +330,8 @@ impl Driver {
     pub(crate) fn cancel(&mut self, key: Key) {
         let Some(record) = self.records.get(key) else { return };
         let ring = record.ring;
-        if ring == RingId::Poll {
-            // What a device was given it does.
+        // What a device was given it does, and what was leaked is heard of no more.
+        if ring == RingId::Poll || self.phase == Phase::Leaked {
             return;
         }
         self.counters.cancels += 1;
@@ -518,6 +518,13 @@ impl Driver {
         }
         self.phase = Phase::Drained;
         Ok(())
+    }
+
+    /// Gives everything up as it is, for good: in a process that was forked off, whose rings are its parent's.
+    pub(crate) fn leak(&mut self) {
+        if self.phase != Phase::Drained {
+            self.phase = Phase::Leaked;
+        }
     }
 
     /// Where a ring is, or what does in its place.

@@ -1,9 +1,8 @@
 //! The kernel's ring.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -15,6 +14,7 @@ use io_uring::{IoUring, opcode, squeue};
 use super::arena::Arena;
 use super::dma::DmaArena;
 use super::message::send_message;
+use super::pages::{PageSize, Pages};
 use super::remote::Remote;
 use super::ring::{Cqe, Full, Registered, Ring, Wait};
 use super::sqe::{Op, Sqe};
@@ -231,8 +231,8 @@ impl Ring for KernelRing {
     }
 
     unsafe fn give_arena(&mut self, arena: &Arena) -> io::Result<()> {
-        let mut buffers = BufferRing::new(arena.count().next_power_of_two());
-        let (at, entries) = (buffers.entries.as_ptr().expose_provenance() as u64, buffers.count);
+        let mut buffers = BufferRing::new(arena.count().next_power_of_two())?;
+        let (at, entries) = (buffers.entries().expose_provenance() as u64, buffers.count);
         // SAFETY: the memory is page-aligned, as long as that many entries, and is freed after the ring was closed
         // and idle, see `Drop` of both.
         unsafe { self.uring.submitter().register_buf_ring_with_flags(at, entries, BUFFER_GROUP, 0) }?;
@@ -311,47 +311,37 @@ enum Polled {
 
 /// The queue through which a ring is given buffers.
 struct BufferRing {
-    entries: NonNull<BufRingEntry>,
+    pages: Pages,
     count: u16,
     tail: u16,
 }
 
 impl BufferRing {
-    fn new(count: u16) -> Self {
-        let layout = Self::layout(count);
-        // SAFETY: the layout's size is not zero, as there are buffers.
-        let entries = unsafe { alloc_zeroed(layout) };
-        let Some(entries) = NonNull::new(entries.cast()) else { handle_alloc_error(layout) };
-        Self { entries, count, tail: 0 }
+    fn new(count: u16) -> io::Result<Self> {
+        let pages = Pages::new(usize::from(count) * size_of::<BufRingEntry>(), PageSize::Usual)?;
+        Ok(Self { pages, count, tail: 0 })
+    }
+
+    /// Of so many, zeroed at first.
+    fn entries(&self) -> *mut BufRingEntry {
+        self.pages.start().as_ptr().cast()
     }
 
     fn put(&mut self, arena: &Arena, buffer: u16) {
         let index = usize::from(self.tail & (self.count - 1));
-        // SAFETY: the index is below the count, so within the block.
-        let entry = unsafe { self.entries.as_ptr().add(index) };
-        // SAFETY: the entry is in the block, zeroed or written before, and the kernel does not read it before the
+        // SAFETY: the index is below the count, so within the pages.
+        let entry = unsafe { self.entries().add(index) };
+        // SAFETY: the entry is in the pages, zeroed or written before, and the kernel does not read it before the
         // tail has passed it.
         let entry = unsafe { &mut *entry };
         entry.set_addr(arena.address(buffer).expose_provenance() as u64);
         entry.set_len(u32::try_from(arena.buffer_bytes()).expect("buffers are small"));
         entry.set_bid(buffer);
         self.tail = self.tail.wrapping_add(1);
-        // SAFETY: the block starts with an entry.
-        let tail = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
+        // SAFETY: the pages start with an entry.
+        let tail = unsafe { BufRingEntry::tail(self.entries()) };
         // SAFETY: the tail is within the first entry, aligned, and shared with the kernel by atomic access only.
         unsafe { AtomicU16::from_ptr(tail.cast_mut()) }.store(self.tail, Ordering::Release);
-    }
-
-    fn layout(count: u16) -> Layout {
-        let bytes = usize::from(count) * size_of::<BufRingEntry>();
-        Layout::from_size_align(bytes, PAGE_BYTES).expect("at most half a MiB")
-    }
-}
-
-impl Drop for BufferRing {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with the same layout.
-        unsafe { dealloc(self.entries.as_ptr().cast(), Self::layout(self.count)) };
     }
 }
 
@@ -453,7 +443,6 @@ const REQUIRED: &[(u8, &str)] = &[
 ];
 
 const BUFFER_GROUP: u16 = 0;
-const PAGE_BYTES: usize = 4096;
 /// Longer waits are cut: whoever waits looks at the clock again.
 const PATIENCE_MAX: Duration = Duration::from_secs(1 << 20);
 

@@ -11,6 +11,7 @@ mod door_bell;
 mod driver;
 mod erased;
 mod flags;
+mod fork;
 mod kernel;
 mod message;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub(crate) use driver::{
     Attendance, Closed, Completion, Driver, DriverCounters, Notice, OnDrop, Outcome, Owner, Picked, RingId,
     TAG_UNTOLD, Tag, outcome,
 };
+pub(crate) use fork::ForkMark;
 pub(crate) use kernel::KernelRing;
 #[cfg(test)]
 pub(crate) use mock::{Adversary, MockRing, Seen};

@@ -35,6 +35,23 @@ impl Pages {
     ///
     /// If `len` is zero.
     pub(super) fn new(len: usize, size: PageSize) -> io::Result<Self> {
+        let this = Self::map(len, size)?;
+        this.advise(libc::MADV_DONTFORK)?;
+        Ok(this)
+    }
+
+    /// One page that a forked process has, with zeros in it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `mmap`.
+    pub(super) fn wiped_on_fork() -> io::Result<Self> {
+        let this = Self::map(PAGE_BYTES, PageSize::Usual)?;
+        this.advise(libc::MADV_WIPEONFORK)?;
+        Ok(this)
+    }
+
+    fn map(len: usize, size: PageSize) -> io::Result<Self> {
         assert!(len > 0, "a mapping has pages");
         let unit = if size == PageSize::Usual { PAGE_BYTES } else { HUGE_BYTES };
         let len = len.checked_next_multiple_of(unit).ok_or(io::ErrorKind::OutOfMemory)?;
@@ -52,7 +69,6 @@ impl Pages {
         let skipped = whole.as_ptr().align_offset(unit);
         let start = NonNull::new(whole.as_ptr().wrapping_add(skipped)).expect("within the mapping");
         let this = Self { start, len, mapping: (whole, mapped) };
-        this.advise(libc::MADV_DONTFORK)?;
         if size == PageSize::HugeWherePossible {
             // A kernel without them says so, and goes on with the usual ones.
             let _ = this.advise(libc::MADV_HUGEPAGE);
