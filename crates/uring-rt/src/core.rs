@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use samestep_provider_traits::JoinError;
 
 use crate::blocking::BlockingPool;
 use crate::clock::monotonic;
+use crate::dma::Dma;
 use crate::error::ShutdownError;
 use crate::info::RuntimeInfo;
 use crate::queues::{DEFAULT_QUEUE, RunQueues};
@@ -20,8 +22,8 @@ use crate::slots::Slots;
 use crate::spin::Spin;
 use crate::storage::Devices;
 use crate::sys::{
-    Attendance, Completion, CurrentGuard, Driver, JoinRef, Notice, Owner, Prepared, Remote, RingId, TaskRef,
-    Wait, new_task,
+    Attendance, Completion, CurrentGuard, Driver, ForkMark, JoinRef, Notice, Owner, Prepared, Remote, RingId,
+    TaskRef, Wait, new_task,
 };
 use crate::wheel::Wheel;
 
@@ -36,9 +38,11 @@ pub(crate) struct Core {
     pub(crate) pool: BlockingPool,
     pub(crate) info: RuntimeInfo,
     pub(crate) devices: Devices,
+    pub(crate) dma: Dma,
     /// Sends of so many bytes are not copied, if any.
     pub(crate) zero_copy_bytes: Option<usize>,
     spin: Spin,
+    fork_mark: ForkMark,
     pub(crate) counters: Counters,
     start: Duration,
     /// The queue whose task is being polled.
@@ -78,10 +82,12 @@ impl Core {
         remote: Arc<Remote>,
         info: RuntimeInfo,
         devices: Devices,
+        dma: Dma,
         zero_copy_bytes: Option<usize>,
         spin: Duration,
-    ) -> Rc<Self> {
-        Rc::new_cyclic(|this| Self {
+    ) -> io::Result<Rc<Self>> {
+        let fork_mark = ForkMark::new()?;
+        Ok(Rc::new_cyclic(|this| Self {
             driver: RefCell::new(driver),
             timers: RefCell::new(Wheel::new()),
             queues: RunQueues::new(),
@@ -91,8 +97,10 @@ impl Core {
             pool: BlockingPool::new(),
             info,
             devices,
+            dma,
             zero_copy_bytes,
             spin: Spin::new(u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX)),
+            fork_mark,
             counters: Counters::default(),
             start: monotonic(),
             queue_now: Cell::new(DEFAULT_QUEUE),
@@ -104,16 +112,18 @@ impl Core {
             fired: RefCell::default(),
             notices: RefCell::default(),
             this: Weak::clone(this),
-        })
+        }))
     }
 
     /// Runs everything until `program` is over.
     ///
     /// # Panics
     ///
-    /// If the shard runs already, further up on this stack, or was shut down.
+    /// If the shard runs already, further up on this stack, or was shut down, or if this process was forked off since it
+    /// was made.
     pub(crate) fn block_on<F: Future>(&self, program: F) -> F::Output {
         assert!(!self.is_closed.get(), "the runtime was shut down");
+        assert!(!self.fork_mark.is_forked(), "the runtime is that of the process that forked this one off");
         assert!(!self.is_turning.replace(true), "the runtime runs already: block_on does not nest");
         let _running = Running(self);
         let _current = CurrentGuard::new(&self.remote, &self.queues);
@@ -393,6 +403,11 @@ impl Core {
         assert!(!self.is_turning.get(), "a runtime is not shut down from one of its own tasks");
         if self.is_closed.replace(true) {
             return Ok(());
+        }
+        if self.fork_mark.is_forked() {
+            // The rings are not mapped here, and all that is under way is the other process' to end.
+            self.driver.borrow_mut().leak();
+            return Err(ShutdownError::Forked);
         }
         let _current = CurrentGuard::new(&self.remote, &self.queues);
         loop {

@@ -21,7 +21,7 @@ use crate::core::Core;
 use crate::info::Polling;
 use crate::op::Op;
 use crate::schedule::{Charge, Class, Direction, REQUESTS_MAX, Schedule, Transfer, Urgency};
-use crate::sys::{Attendance, Completion, OnDrop, Owner, Prepared, RingId, Stat, Tag};
+use crate::sys::{Attendance, Completion, DmaBuffer, OnDrop, Owner, Prepared, RingId, Stat, Tag};
 use crate::tasks::TaskQueue;
 use crate::waiters::Waiters;
 
@@ -131,6 +131,14 @@ impl UringFile {
     /// [scheduled](crate::RuntimeBuilder::io_properties).
     pub fn in_queue(&self, queue: TaskQueue) -> Self {
         Self { class: Some(queue.number()), ..self.clone() }
+    }
+
+    /// A buffer that the file takes as it is: of the arena if the file is direct.
+    pub(super) fn buffer(&self, len: usize) -> DmaBuffer {
+        match self.state.alignment.get().memory_bytes {
+            memory_bytes if self.is_direct() && memory_bytes <= PAGE_BYTES => self.state.core.alloc_dma(len),
+            memory_bytes => DmaBuffer::on_heap(len, memory_bytes),
+        }
     }
 
     /// Syncs, or shares a sync that begins after this.

@@ -100,6 +100,15 @@ impl Op {
         }
     }
 
+    /// The memory that it reads or writes, of those for which a ring can look that up beforehand.
+    pub(super) fn memory(&self) -> Option<(*const u8, u32)> {
+        match *self {
+            Self::Read { to, len, .. } => Some((to.cast_const(), len)),
+            Self::Write { from, len, .. } | Self::SendZeroCopy { from, len, .. } => Some((from, len)),
+            _ => None,
+        }
+    }
+
     /// The operation's name, for people.
     pub(crate) fn name(&self) -> &'static str {
         match self {

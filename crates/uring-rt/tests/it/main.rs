@@ -1,6 +1,7 @@
 //! What the runtime shows from outside, on the kernel's ring and on threads.
 #![cfg(target_os = "linux")]
 
+mod arena;
 mod cancel;
 #[cfg(feature = "cli")]
 mod cli;
