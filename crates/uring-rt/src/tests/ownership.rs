@@ -53,9 +53,12 @@ enum What {
     Sleep,
     ReadArena,
     WriteArena,
+    Deallocate,
+    HardLink,
+    Folder,
 }
 
-const ALL: [What; 21] = [
+const ALL: [What; 24] = [
     What::Read,
     What::Write,
     What::WriteAndSync,
@@ -77,6 +80,9 @@ const ALL: [What; 21] = [
     What::Sleep,
     What::ReadArena,
     What::WriteArena,
+    What::Deallocate,
+    What::HardLink,
+    What::Folder,
 ];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -152,6 +158,12 @@ async fn do_step(
             let mut buf = storage.alloc_dma(300);
             buf.fill(filling);
             perform(world, step, file.write_all_at(buf, 300 * number as u64)).await;
+        }
+        What::Deallocate => perform(world, step, file.deallocate(1000..9000)).await,
+        What::HardLink => perform(world, step, storage.hard_link(Path::new("f"), Path::new("l"))).await,
+        What::Folder => {
+            perform(world, step, storage.create_dir_all(Path::new("d"))).await;
+            perform(world, step, storage.remove_dir(Path::new("d"))).await;
         }
     }
     check_arena(storage);

@@ -7,6 +7,7 @@ mod cancel;
 mod cli;
 mod contract;
 mod cross_shard;
+mod files;
 mod machine;
 mod preempt;
 mod shards;
