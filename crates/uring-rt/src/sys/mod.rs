@@ -28,7 +28,7 @@ mod sync;
 mod task;
 mod threads;
 
-pub(crate) use address::Message;
+pub(crate) use address::{Address, Message};
 pub(crate) use arena::Arena;
 pub(crate) use dma::DmaArena;
 pub use dma::DmaBuffer;

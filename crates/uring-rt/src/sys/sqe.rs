@@ -233,8 +233,8 @@ impl Prepared {
         Self::new(Op::AcceptMulti { fd: fd.as_raw_fd() }, Erased::new(()))
     }
 
-    pub(crate) fn connect(fd: &impl AsRawFd, address: SocketAddr) -> Self {
-        let address = Box::new(Address::new(address));
+    pub(crate) fn connect(fd: &impl AsRawFd, address: Address) -> Self {
+        let address = Box::new(address);
         let (at, len) = address.as_raw();
         Self::new(Op::Connect { fd: fd.as_raw_fd(), address: at, len }, Erased::new(address))
     }

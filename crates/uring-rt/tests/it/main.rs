@@ -11,3 +11,4 @@ mod files;
 mod machine;
 mod preempt;
 mod shards;
+mod unix;
