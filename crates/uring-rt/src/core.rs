@@ -222,6 +222,7 @@ impl Core {
         }
         self.remote.take_woken(|task| self.queues.push(task));
         self.fire_timers();
+        self.devices.start_due(&self.driver);
         let mut wait = Wait::No;
         let mut idle_since_ns = None;
         if may_wait && self.queues.is_empty() && !self.driver.borrow().is_polling() {
@@ -249,6 +250,8 @@ impl Core {
             if wait != Wait::No {
                 self.fire_timers();
             }
+            // What ended made room on its device.
+            self.devices.start_due(&self.driver);
         }
         if let Some(since_ns) = idle_since_ns {
             self.spin.note(self.now_ns().saturating_sub(since_ns));
@@ -258,7 +261,7 @@ impl Core {
     /// Looks around for a while, if that is worth it. Tells whether something came.
     fn spins_awake(&self) -> bool {
         let Some(lasts_ns) = self.spin.lasts_ns() else { return false };
-        let due_ns = self.timers.borrow().next_event().unwrap_or(u64::MAX);
+        let due_ns = self.next_event().unwrap_or(u64::MAX);
         let end_ns = self.now_ns().saturating_add(lasts_ns);
         loop {
             let has_come = self.remote.has_woken() || self.driver.borrow().has_work();
@@ -283,7 +286,7 @@ impl Core {
                 self.driver.borrow_mut().start(RingId::Main, read, Some(bell), 0, Attendance::Detached);
             started.expect("the driver is open while the shard runs");
         }
-        let until = self.timers.borrow().next_event();
+        let until = self.next_event();
         self.remote.fall_asleep();
         self.driver.borrow_mut().signal_events(true);
         // What was published before that is seen here; what comes later rings the bell.
@@ -294,6 +297,13 @@ impl Core {
         }
         Counters::count(&self.counters.parks, 1);
         Wait::AtMost(until.map(|until| Duration::from_nanos(until.saturating_sub(self.now_ns()))))
+    }
+
+    /// When there is something to do though nothing comes, since the shard's start.
+    fn next_event(&self) -> Option<u64> {
+        let start_ns = u64::try_from(self.start.as_nanos()).unwrap_or(u64::MAX);
+        let due_ns = self.devices.next_due().map(|due_ns| due_ns.saturating_sub(start_ns));
+        self.timers.borrow().next_event().into_iter().chain(due_ns).min()
     }
 
     /// Tells owners and wakes futures, outside of any borrow.
@@ -413,6 +423,7 @@ impl Core {
         drop(self.queues.take_all());
         self.remote.close();
         let mut notices = Vec::new();
+        self.devices.stop_waiting(&self.driver, &mut notices);
         let drained = self.driver.borrow_mut().drain(patience, &mut notices);
         Self::give(&mut notices);
         drop(self.queues.take_all());

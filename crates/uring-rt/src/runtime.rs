@@ -14,6 +14,7 @@ use crate::error::{ShutdownError, StartError};
 use crate::info::{self, Choice, Feature, Polling, RuntimeInfo};
 use crate::providers::UringProviders;
 use crate::refusal;
+use crate::schedule::IoProperties;
 use crate::storage::Devices;
 use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
 
@@ -40,6 +41,7 @@ pub struct RuntimeBuilder {
     zero_copy_bytes: Option<usize>,
     shutdown_patience: Duration,
     spin_before_park: Duration,
+    io_properties: IoProperties,
     dma_bytes: usize,
     huge_pages: HugePages,
     workers_max: u32,
@@ -92,6 +94,7 @@ impl Runtime {
             zero_copy_bytes: None,
             shutdown_patience: Duration::from_secs(30),
             spin_before_park: Duration::ZERO,
+            io_properties: IoProperties::new(),
             dma_bytes: 4 << 20,
             huge_pages: HugePages::None,
             workers_max: 16,
@@ -230,6 +233,19 @@ impl RuntimeBuilder {
         Self { spin_before_park: at_most, ..self }
     }
 
+    /// Schedules direct reads and writes of the devices in `properties`; those of others go to the kernel as they come,
+    /// and so do all that go through the page cache. None by default.
+    ///
+    /// The reads and writes of each [queue of tasks](crate::TaskQueue) are a class, with the shares of the queue and of
+    /// the groups that it is in. A device is given no more than it does within its
+    /// [latency goal](crate::DeviceProperties::latency_goal), whatever is asked for; the rest waits here, and the classes take
+    /// turns by their shares. Long reads and writes go in parts, and one that is given up before its turn goes not at
+    /// all. Runtimes that are built with clones of one `properties`, as those of [`run_shards`](crate::run_shards), have
+    /// each device together.
+    pub fn io_properties(self, properties: IoProperties) -> Self {
+        Self { io_properties: properties, ..self }
+    }
+
     /// How many bytes a shard's arena has, 4 MiB by default, and of which pages; 0 for none. It is made when the first of
     /// its [buffers](crate::DmaBuffer) is asked for, and the kernel looks it up once for all rings of the shard, which
     /// locks it in memory. Users without `CAP_IPC_LOCK` may lock so much as `RLIMIT_MEMLOCK` says: if that is too little
@@ -277,6 +293,7 @@ impl RuntimeBuilder {
             }
         };
         let dma = self.dma();
+        let devices = devices.scheduled(self.io_properties);
         let core = Core::new(driver, remote, info, devices, dma, self.zero_copy_bytes, self.spin_before_park);
         Ok(Runtime { core: core.map_err(refused("map a page"))?, patience: self.shutdown_patience })
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::core::Core;
 use crate::queues::QueueStats;
 use crate::runtime::Runtime;
+use crate::schedule::{self, IoDeviceStats};
 use crate::sys::DriverCounters;
 
 /// Counters of one shard since its start, none of which ever goes back, and some levels.
@@ -72,6 +73,8 @@ pub struct ShardStats {
     pub arena_bytes_taken: u64,
     /// The task queues, in the order of their making.
     pub queues: Vec<QueueStats>,
+    /// The devices that are scheduled, of which a file was opened for direct I/O.
+    pub io_devices: Vec<IoDeviceStats>,
 }
 
 impl ShardStats {
@@ -125,6 +128,7 @@ impl ShardStats {
             arena_misses,
             arena_bytes_taken,
             queues: core.queues.stats(),
+            io_devices: core.devices.io_stats(|queue| core.queues.name(queue)),
         }
     }
 
@@ -178,6 +182,7 @@ impl ShardStats {
             let _ = writeln!(out, "samestep_uring_{name}{{shard=\"{shard}\"}} {value}");
         }
         self.queues_to_prometheus(&shard, &mut out);
+        schedule::to_prometheus(&self.io_devices, &shard, escaped, &mut out);
         out
     }
 

@@ -4,6 +4,7 @@
 //! nothing else, so that dropping it frees nothing; what the operation brought then goes to the record's
 //! [`Owner`]. The driver is dropped drained, or leaks: see [`Driver::drain`].
 
+mod held;
 mod outcome;
 mod polled;
 
@@ -16,8 +17,8 @@ use std::time::Duration;
 
 use samestep_provider_traits::IoBufMut;
 
+use self::held::Parts;
 pub(crate) use self::outcome::{Closed, Outcome, Owned, outcome};
-use self::polled::Parts;
 use super::arena::Arena;
 use super::dma::DmaArena;
 use super::erased::Erased;
@@ -25,6 +26,7 @@ use super::message::USER_DATA_SILENT;
 use super::ring::{Cqe, Registered, Ring, Wait, is_harmless, picked_buffer};
 use super::sqe::{Op, Prepared, Sqe};
 use crate::clock::monotonic;
+use crate::schedule::Charge;
 use crate::slots::{Key, Slots};
 
 /// Whose operation it is: keeps the descriptor open, and is told what nobody awaits.
@@ -143,6 +145,8 @@ struct Record {
     result_before: Option<i32>,
     /// Of an operation that is done in parts.
     parts: Option<Box<Parts>>,
+    /// Dropped when it has ended.
+    charge: Option<Charge>,
     state: State,
 }
 
@@ -264,7 +268,7 @@ impl Driver {
         tag: Tag,
         attendance: Attendance,
     ) -> Result<(Key, Sqe), Closed> {
-        let Prepared { op, owned, fills } = prepared;
+        let Prepared { op, owned, fills, charge } = prepared;
         if self.phase != Phase::Open {
             let kept = Owned { value: owned, filled: None };
             return Err(Closed(Outcome { result: -libc::ECANCELED, owned: kept, _owner: owner }));
@@ -274,7 +278,7 @@ impl Driver {
             Attendance::Detached => State::Detached,
         };
         let (result_before, parts) = (None, None);
-        let record = Record { owned, fills, owner, tag, ring, op, result_before, parts, state };
+        let record = Record { owned, fills, owner, tag, ring, op, result_before, parts, charge, state };
         let key = self.records.insert(record);
         self.counters.started += 1;
         let lane = self.lane_of(ring);
@@ -638,6 +642,7 @@ impl Driver {
     /// An operation has ended, all its parts included.
     fn end(&mut self, key: Key, result: i32, buffer: Option<Picked>, notices: &mut Vec<Notice>) {
         let record = self.records.get_mut(key).expect("looked at by the caller");
+        record.charge = None;
         let tag = record.tag;
         match std::mem::replace(&mut record.state, State::Ended(result)) {
             State::Awaited(waker) => {

@@ -6,6 +6,7 @@
 
 mod address;
 mod arena;
+mod budget;
 mod dma;
 mod door_bell;
 mod driver;
@@ -30,6 +31,7 @@ mod threads;
 
 pub(crate) use address::{Address, Message};
 pub(crate) use arena::Arena;
+pub(crate) use budget::Budget;
 pub(crate) use dma::DmaArena;
 pub use dma::DmaBuffer;
 pub(crate) use door_bell::DoorBell;

@@ -10,5 +10,6 @@ mod cross_shard;
 mod files;
 mod machine;
 mod preempt;
+mod scheduled;
 mod shards;
 mod unix;

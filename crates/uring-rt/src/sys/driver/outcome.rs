@@ -1,4 +1,4 @@
-//! What an operation brings, and what it owned.
+//! What an operation brought, and what it owned, once the kernel is done with it.
 
 use std::io;
 use std::rc::Rc;
@@ -21,15 +21,6 @@ pub(crate) struct Owned {
     pub(super) value: Erased,
     /// How many bytes from its front the kernel wrote to the buffer.
     pub(super) filled: Option<usize>,
-}
-
-/// The driver was shut down: the operation was not started, and this is what it owned.
-pub(crate) struct Closed(pub(crate) Outcome);
-
-impl std::fmt::Debug for Closed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Closed")
-    }
 }
 
 impl Owned {
@@ -95,6 +86,15 @@ fn set_filled<B: IoBufMut>(buf: &mut B, filled: Option<usize>) -> usize {
     // `Owned::new`.
     unsafe { buf.set_init(count) };
     count
+}
+
+/// The driver was shut down: the operation was not started, and this is what it owned.
+pub(crate) struct Closed(pub(crate) Outcome);
+
+impl std::fmt::Debug for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Closed")
+    }
 }
 
 pub(crate) fn outcome(result: i32) -> io::Result<u32> {
