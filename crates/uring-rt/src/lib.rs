@@ -44,7 +44,7 @@ pub use dma::{ArenaInfo, HugePages, Registration};
 pub use error::{ShutdownError, StartError};
 pub use info::{Choice, DeviceInfo, Driver, Feature, Polling, RuntimeInfo};
 pub use mesh::{Mesh, MeshReceivers, MeshSendError, MeshSenders};
-pub use net::{UringListener, UringNetwork, UringSocket, UringStream};
+pub use net::{UringListener, UringNetwork, UringSocket, UringStream, UringUnixListener, UringUnixStream};
 pub use providers::UringProviders;
 pub use queues::QueueStats;
 pub use random::UringRandom;

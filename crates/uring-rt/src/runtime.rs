@@ -44,6 +44,7 @@ pub struct RuntimeBuilder {
     io_properties: IoProperties,
     dma_bytes: usize,
     huge_pages: HugePages,
+    workers_max: u32,
 }
 
 /// Which driver a runtime is to use. Complete by definition.
@@ -96,6 +97,7 @@ impl Runtime {
             io_properties: IoProperties::new(),
             dma_bytes: 4 << 20,
             huge_pages: HugePages::None,
+            workers_max: 16,
         }
     }
 
@@ -150,6 +152,7 @@ impl Runtime {
             choices: Vec::new(),
             devices: Vec::new(),
             arena: dma.info(),
+            workers_max: None,
         };
         let remote = Arc::new(Remote::new().unwrap());
         let core = Core::new(driver, remote, info, polling, dma, Some(2000), Duration::ZERO).unwrap();
@@ -252,6 +255,13 @@ impl RuntimeBuilder {
         Self { dma_bytes: bytes, huge_pages, ..self }
     }
 
+    /// How many threads the kernel may have to do what would block, for all rings of the shard and of each of the two kinds
+    /// that it has; 16 by default, at least 1. Without a limit it makes as many as it sees fit, of the kind that may block
+    /// for ever as many as the user may have processes.
+    pub fn kernel_workers(self, at_most: u32) -> Self {
+        Self { workers_max: at_most, ..self }
+    }
+
     /// How long shutting down waits without anything moving, about, before it leaks; 30 s by default.
     pub fn shutdown_patience(self, patience: Duration) -> Self {
         Self { shutdown_patience: patience, ..self }
@@ -291,8 +301,11 @@ impl RuntimeBuilder {
     fn ring_driver(&self, remote: &Arc<Remote>) -> Result<(Driver, RuntimeInfo), StartError> {
         let mut choices = Vec::new();
         let mut main = KernelRing::new(self.ring_entries, &mut choices).map_err(refusal::explain)?;
-        refusal::check_operations(main.missing())?;
+        refusal::check_operations(main.missing(&mut choices))?;
         choices.push(main.reach_by(remote));
+        let limit = main.limit_workers(self.workers_max.max(1));
+        let workers_max = limit.is_used().then_some(self.workers_max.max(1));
+        choices.push(limit);
         let latency = if self.has_latency_ring {
             // The same choices again, told once.
             let mut ring = KernelRing::new(self.ring_entries, &mut Vec::new()).map_err(refusal::explain)?;
@@ -307,7 +320,17 @@ impl RuntimeBuilder {
         let driver = Driver::new(with_arena(main), latency.map(with_arena)).map_err(refusal::explain)?;
         choices.push(Choice::used(Feature::BufferRing, "receives pick buffers when bytes are there"));
         let (kernel, arena) = (refusal::release(), self.dma().info());
-        Ok((driver, RuntimeInfo { driver: info::Driver::Ring, kernel, choices, devices: Vec::new(), arena }))
+        Ok((
+            driver,
+            RuntimeInfo {
+                driver: info::Driver::Ring,
+                kernel,
+                choices,
+                devices: Vec::new(),
+                arena,
+                workers_max,
+            },
+        ))
     }
 
     fn threads_driver(&self) -> Result<(Driver, RuntimeInfo), StartError> {
@@ -316,7 +339,10 @@ impl RuntimeBuilder {
         let driver = Driver::new((Box::new(ring), self.arena()), None).map_err(refused)?;
         let (kernel, choices, devices) = (refusal::release(), Vec::new(), Vec::new());
         let arena = self.dma().info();
-        Ok((driver, RuntimeInfo { driver: info::Driver::Threads, kernel, choices, devices, arena }))
+        Ok((
+            driver,
+            RuntimeInfo { driver: info::Driver::Threads, kernel, choices, devices, arena, workers_max: None },
+        ))
     }
 
     fn dma(&self) -> Dma {
