@@ -159,7 +159,7 @@ fn switches() -> u64 {
 }
 
 /// Time that this machine, or this thread, did not have.
-struct Stolen {
+pub(super) struct Stolen {
     /// By the hypervisor, in ticks of all processors; see proc(5).
     steal_ticks: u64,
     all_ticks: u64,
@@ -168,7 +168,7 @@ struct Stolen {
 }
 
 impl Stolen {
-    fn read() -> Self {
+    pub(super) fn read() -> Self {
         let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let ticks = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
         let ticks: Vec<u64> = ticks.filter_map(|number| number.parse().ok()).collect();
@@ -180,7 +180,7 @@ impl Stolen {
         }
     }
 
-    fn since(&self, before: &Self) -> String {
+    pub(super) fn since(&self, before: &Self) -> String {
         let (steal, all) = (self.steal_ticks - before.steal_ticks, self.all_ticks - before.all_ticks);
         let per_mille = steal * 1000 / all.max(1);
         let (percent, tenth) = (per_mille / 10, per_mille % 10);
