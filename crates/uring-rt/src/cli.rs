@@ -70,11 +70,14 @@ enum Command {
         #[arg(long = "for", value_parser = parse_duration, default_value = "45s")]
         lasts: Duration,
         /// How often the three are measured in turn.
-        #[arg(long, default_value_t = 3)]
+        #[arg(long, default_value_t = 9)]
         rounds: u32,
         /// How long the file is.
         #[arg(long, default_value_t = 1024)]
         size_mib: u64,
+        /// Of what the bulk load is.
+        #[arg(long, value_enum, default_value_t = latency::Bulk::Both)]
+        bulk: latency::Bulk,
     },
     /// Loads files, sockets, timers and calls between shards, gives up at random, and fails if anything is left behind.
     Soak {
@@ -122,8 +125,8 @@ pub fn run() -> ExitCode {
         Command::Tune { folder, lasts, size_mib, out, driver } => {
             tune::run(&tune::Plan { lasts, driver: driver.choice(), folder, size_mib, out })
         }
-        Command::Latency { folder, properties, lasts, rounds, size_mib } => {
-            latency::run(&latency::Plan { lasts, folder, size_mib, properties, rounds })
+        Command::Latency { folder, properties, lasts, rounds, size_mib, bulk } => {
+            latency::run(&latency::Plan { lasts, folder, size_mib, properties, rounds, bulk })
         }
         Command::Soak { lasts, shards, driver, seed, folder } => {
             soak::run(&soak::Plan { lasts, shards, driver: driver.choice(), seed, folder })

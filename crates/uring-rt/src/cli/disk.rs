@@ -178,14 +178,6 @@ impl Working {
 }
 
 impl Done {
-    /// Adds what was done at another time.
-    pub(super) fn add(&mut self, other: Self) {
-        self.operations += other.operations;
-        self.bytes += other.bytes;
-        self.lasted += other.lasted;
-        self.latencies.extend(other.latencies);
-    }
-
     /// Nanoseconds that the device took for each, with as many at a time as there were.
     pub(super) fn each_ns(&self) -> u64 {
         u64::try_from(self.lasted.as_nanos()).unwrap_or(u64::MAX) / self.operations.max(1)

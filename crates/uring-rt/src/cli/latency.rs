@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use samestep_provider_traits::{Providers, TaskProvider, TimeProvider};
 
 use super::CommandError;
@@ -19,6 +20,15 @@ pub(super) struct Plan {
     pub(super) size_mib: u64,
     pub(super) properties: PathBuf,
     pub(super) rounds: u32,
+    pub(super) bulk: Bulk,
+}
+
+/// Of what the bulk load is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Bulk {
+    Reads,
+    Writes,
+    Both,
 }
 
 /// What else the disk has to do meanwhile.
@@ -30,7 +40,7 @@ enum Beside {
 }
 
 /// Of one phase: the short reads, and the bulk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Outcome {
     short: Done,
     bulk: Done,
@@ -47,9 +57,9 @@ pub(super) fn run(plan: &Plan) -> Result<(), CommandError> {
     let (before, progress) = (Stolen::read(), Progress::new(plan.lasts));
     let phases = [Beside::Nothing, Beside::Bulk, Beside::ScheduledBulk];
     let each = plan.lasts / (plan.rounds.max(1) * 3);
-    let mut outcomes = phases.map(|_| Outcome::default());
+    let mut outcomes: [Vec<Outcome>; 3] = phases.map(|_| Vec::new());
     for round in 1..=plan.rounds.max(1) {
-        for (beside, outcome) in phases.into_iter().zip(&mut outcomes) {
+        for (beside, outcomes) in phases.into_iter().zip(&mut outcomes) {
             progress.tell(format_args!("round {round}, {}", beside.name()));
             let known = match beside {
                 Beside::ScheduledBulk => properties.clone(),
@@ -57,7 +67,7 @@ pub(super) fn run(plan: &Plan) -> Result<(), CommandError> {
             };
             let runtime = Runtime::builder().io_properties(known).build()?;
             let world = runtime.providers(scratch.folder(), u64::from(round))?;
-            let Outcome { short, bulk } = runtime.block_on(measure(&world, &scratch, beside, each))?;
+            let outcome = runtime.block_on(measure(&world, &scratch, (beside, plan.bulk), each))?;
             if beside == Beside::ScheduledBulk && runtime.stats().io_devices.is_empty() {
                 let file = plan.properties.display();
                 return Err(CommandError::new(format!(
@@ -66,23 +76,14 @@ pub(super) fn run(plan: &Plan) -> Result<(), CommandError> {
                 )));
             }
             runtime.shutdown()?;
-            outcome.short.add(short);
-            outcome.bulk.add(bulk);
+            outcomes.push(outcome);
         }
     }
     drop(progress);
-    let idle = outcomes[0].short.rank(990);
-    for (beside, Outcome { short, bulk }) in phases.into_iter().zip(&outcomes) {
-        let [p50, p99, p999] = [500, 990, 999].map(|per_mille| short.rank(per_mille));
-        let hundredths = p99.as_nanos() * 100 / idle.as_nanos().max(1);
-        println!(
-            "{:<22} p50 {p50:?}, p99 {p99:?} ({}.{:02} x), p99.9 {p999:?} of {}; bulk {}/s",
-            beside.name(),
-            hundredths / 100,
-            hundredths % 100,
-            short.operations,
-            Bytes(bulk.bytes_per_s())
-        );
+    println!("medians of {} rounds, and the ratio to the first line:", plan.rounds.max(1));
+    let alone = Told::of(&outcomes[0]);
+    for (beside, outcomes) in phases.into_iter().zip(&outcomes) {
+        println!("{:<22} {}", beside.name(), Told::of(outcomes).beside(&alone));
     }
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("meanwhile {}; load average {}", Stolen::read().since(&before), load.trim());
@@ -92,7 +93,7 @@ pub(super) fn run(plan: &Plan) -> Result<(), CommandError> {
 async fn measure(
     world: &UringProviders,
     scratch: &Scratch,
-    beside: Beside,
+    (beside, bulk): (Beside, Bulk),
     lasts: Duration,
 ) -> Result<Outcome, CommandError> {
     let tasks = world.task();
@@ -100,9 +101,14 @@ async fn measure(
     let matters = Latency::Matters(Duration::from_micros(500));
     let short_queue = tasks.create_queue("short", TaskGroup::ROOT, Shares::new(1000), matters);
     let bulk_queue = tasks.create_queue("bulk", TaskGroup::ROOT, Shares::new(100), Latency::NotImportant);
-    let bulks = if beside == Beside::Nothing { Vec::new() } else { BULKS.to_vec() };
+    let bulks = match (beside, bulk) {
+        (Beside::Nothing, _) => &[],
+        (_, Bulk::Reads) => &BULKS[..1],
+        (_, Bulk::Writes) => &BULKS[1..],
+        (_, Bulk::Both) => &BULKS[..],
+    };
     let loads: Vec<_> =
-        bulks.into_iter().map(|work| (work, scratch.start(world, &file, bulk_queue, work))).collect();
+        bulks.iter().copied().map(|work| (work, scratch.start(world, &file, bulk_queue, work))).collect();
     // The disk is busy before the first is measured.
     tasks.yield_now().await;
     let short = scratch.start(world, &file, short_queue, SHORT);
@@ -115,6 +121,42 @@ async fn measure(
         outcome.bulk.lasted = lasted;
     }
     Ok(outcome)
+}
+
+/// What is told of the rounds of a phase: the medians of each.
+struct Told {
+    /// Nanoseconds that 500, 990 and 999 of a thousand reads do not exceed.
+    ranks_ns: [u64; 3],
+    per_s: u64,
+    bulk_per_s: u64,
+}
+
+impl Told {
+    fn of(rounds: &[Outcome]) -> Self {
+        let median = |of: &dyn Fn(&Outcome) -> u64| {
+            let mut all: Vec<u64> = rounds.iter().map(of).collect();
+            all.sort_unstable();
+            all.get(all.len() / 2).copied().unwrap_or_default()
+        };
+        let rank = |per_mille| {
+            median(&|outcome| u64::try_from(outcome.short.rank(per_mille).as_nanos()).unwrap_or(u64::MAX))
+        };
+        Self {
+            ranks_ns: [500, 990, 999].map(rank),
+            per_s: median(&|outcome| outcome.short.per_s()),
+            bulk_per_s: median(&|outcome| outcome.bulk.bytes_per_s()),
+        }
+    }
+
+    fn beside(&self, alone: &Self) -> String {
+        let [p50, p99, p999] = [0, 1, 2].map(|at| {
+            let (ns, of_ns) = (self.ranks_ns[at], alone.ranks_ns[at].max(1));
+            let hundredths = ns.saturating_mul(100) / of_ns;
+            format!("{:?} ({}.{:02} x)", Duration::from_nanos(ns), hundredths / 100, hundredths % 100)
+        });
+        let Self { per_s, bulk_per_s, .. } = self;
+        format!("p50 {p50}, p99 {p99}, p99.9 {p999}, {per_s} reads/s, bulk {}/s", Bytes(*bulk_per_s))
+    }
 }
 
 impl Beside {

@@ -120,24 +120,16 @@ impl Measured {
             let (short, long) = (&self.short[direction as usize], &self.long[direction as usize]);
             line(short.each_ns(), long.each_ns())
         });
+        // Whoever comes next waits no longer than it would take alone.
+        let latency_goal = self.alone.rank(500).max(Duration::from_micros(1));
         DeviceProperties {
             read_bytes_per_s: read.1,
             write_bytes_per_s: write.1,
             reads_per_s: read.0,
             writes_per_s: write.0,
-            // Whoever comes next waits no longer than it would take alone.
-            latency_goal: self.alone.rank(500).max(Duration::from_micros(1)),
-            part_bytes_max: u32::try_from(self.saturating_bytes()).unwrap_or(u32::MAX),
+            latency_goal,
+            part_bytes_max: part_bytes(read, latency_goal).min(part_bytes(write, latency_goal)),
         }
-    }
-
-    /// The least length with which the device reads nearly as many bytes as with any.
-    fn saturating_bytes(&self) -> usize {
-        let rates = || self.steps.iter().map(|(_, done)| done.bytes_per_s());
-        let most = rates().max().unwrap_or(0);
-        let enough = most - most / 5;
-        let first = self.steps.iter().find(|(_, done)| done.bytes_per_s() >= enough);
-        first.map_or(LONG_BYTES, |(bytes, _)| *bytes)
     }
 
     /// What was measured, for people.
@@ -166,16 +158,31 @@ fn line(short_ns: u64, long_ns: u64) -> (u64, u64) {
     (1_000_000_000 / alone_ns, bytes * 1_000_000_000 / bytes_ns)
 }
 
+/// The longest part, of those that are powers of two, that is within the goal, of a device that does so many of no length
+/// and so many bytes in a second; but not so short that it is nearly all cost and no bytes.
+fn part_bytes((per_s, bytes_per_s): (u64, u64), goal: Duration) -> u32 {
+    let goal_ns = u64::try_from(goal.as_nanos()).unwrap_or(u64::MAX);
+    let cost_ns = |bytes: u32| {
+        1_000_000_000 / per_s.max(1) + u64::from(bytes).saturating_mul(1_000_000_000) / bytes_per_s.max(1)
+    };
+    let lengths = (PART_BYTES_MIN.ilog2()..=PART_BYTES_MAX.ilog2()).map(|shift| 1 << shift);
+    lengths.take_while(|bytes| cost_ns(*bytes) <= goal_ns).last().unwrap_or(PART_BYTES_MIN)
+}
+
 const SHORT_BYTES: usize = 4096;
 const LONG_BYTES: usize = 1 << 20;
 const STEPS_BYTES: [usize; 5] = [16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10];
 const DEPTH: usize = 64;
 const DEPTH_LONG: usize = 8;
 const SIZE_MIB_MIN: u64 = 4;
+const PART_BYTES_MIN: u32 = 32 << 10;
+const PART_BYTES_MAX: u32 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use std::time::Duration;
+
+    use super::{line, part_bytes};
 
     /// A device of 10 us each and 1 ns for each byte, as those two lengths show it.
     #[test]
@@ -185,5 +192,12 @@ mod tests {
         // Times that make no sense give properties that do.
         let (per_s, bytes_per_s) = line(10, 5);
         assert!(per_s > 0 && bytes_per_s > 0);
+    }
+
+    /// Of 10 us each and 1 ns for each byte.
+    #[test]
+    fn a_part_is_within_the_goal() {
+        let bytes = |goal| part_bytes((100_000, 1_000_000_000), Duration::from_micros(goal));
+        assert_eq!([1, 50, 75, 76, 1_000_000].map(bytes), [32 << 10, 32 << 10, 32 << 10, 64 << 10, 1 << 20]);
     }
 }
