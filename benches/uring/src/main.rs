@@ -9,11 +9,14 @@
 //!
 //! It judges no one and keeps no history: tables of medians.
 
+mod client;
 mod counts;
+mod cross;
 mod draws;
 mod figures;
 mod files;
 mod machine;
+mod net;
 mod one;
 mod pages;
 mod peers;
@@ -63,6 +66,8 @@ enum Command {
         #[arg(long, default_value_t = run::BLOCKS)]
         blocks: u64,
     },
+    /// Load a server: what a measurement of one starts.
+    Load { kind: client::Kind, port: u16, connections: u64, requests: u64 },
 }
 
 fn main() -> ExitCode {
@@ -72,6 +77,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Run(options) => run::run(&options),
+        Command::Load { kind, port, connections, requests } => client::run(kind, port, connections, requests),
         Command::One { row, who, size, folder, blocks } => one(row, who, size, folder, blocks),
     };
     match outcome {

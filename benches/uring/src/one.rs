@@ -4,19 +4,23 @@ use std::fs;
 use std::path::Path;
 
 use crate::Result;
+use crate::cross::Answering;
 use crate::figures::Figures;
 use crate::files::{self, Direction, Syncing};
 use crate::peers::{self, Ours, Peer, Setup, fio};
 #[cfg(feature = "peers")]
 use crate::peers::{Compio, Glommio, Monoio, Tokio, TokioUring};
 use crate::rows::{Row, Who, Work};
-use crate::{raw, tasks};
+use crate::{cross, machine, net, raw, tasks};
 
 /// Does a row's work, and tells what it took.
 pub(crate) fn measure(row: &Row, who: Who, size: u64, folder: &Path) -> Result<Figures> {
     let zeros = folder.join("zeros");
     if let Work::Append { .. } = row.work {
         files::prepare_zeros(&zeros, size)?;
+    }
+    if matches!(row.work, Work::Echo { .. } | Work::Accept) {
+        machine::pin(0);
     }
     let data = folder.join(DATA);
     let figures = match (who, row.work) {
@@ -25,6 +29,7 @@ pub(crate) fn measure(row: &Row, who: Who, size: u64, folder: &Path) -> Result<F
         (Who::Ours, Work::Stream { direction, chunk_kib }) => {
             Ours::run(Setup::Plain, |ours| peers::ours::stream(ours, data, direction, chunk_kib * 1024))
         }
+        (Who::Ours, Work::Call(waiting)) => cross::calls_of_ours(waiting, size),
         (Who::Ours, work) => run::<Ours>(work, size, folder, Syncing::Linked),
         (Who::OursOtherwise, work) => run::<Ours>(work, size, folder, Syncing::Shared),
         #[cfg(feature = "peers")]
@@ -39,6 +44,8 @@ pub(crate) fn measure(row: &Row, who: Who, size: u64, folder: &Path) -> Result<F
         (Who::Compio, work) => run::<Compio>(work, size, folder, Syncing::Linked),
         #[cfg(feature = "peers")]
         (Who::TokioUring, work) => run::<TokioUring>(work, size, folder, Syncing::Linked),
+        #[cfg(feature = "peers")]
+        (Who::Tokio, Work::Call(_)) => cross::calls_of_tokio(size),
         #[cfg(feature = "peers")]
         (Who::Tokio, work) => run::<Tokio>(work, size, folder, Syncing::Linked),
     };
@@ -73,7 +80,12 @@ fn run<P: Peer>(work: Work, size: u64, folder: &Path, syncing: Syncing) -> Figur
         Work::Stream { direction, chunk_kib } => {
             P::run(Setup::Plain, |peer| files::stream(peer, data, direction, chunk_kib * 1024))
         }
-        Work::Idle => P::run(Setup::Timers, tasks::idle),
+        Work::Echo { connections } => P::run(Setup::Plain, |peer| net::echoes(peer, connections, size)),
+        Work::Accept => P::run(Setup::Plain, |peer| net::accepts(peer, size)),
+        Work::PingPong(waiting) => cross::ping_pong::<P>(waiting, Answering::AtOnce, size),
+        Work::Call(waiting) => cross::ping_pong::<P>(waiting, Answering::ByTask, size),
+        Work::Idle => P::run(Setup::Timers, |peer| tasks::idle(peer, size)),
+        Work::MemoryConnections => P::run(Setup::Timers, |peer| net::idle_connections(peer, size)),
         Work::MemoryTasks => P::run(Setup::Plain, |peer| tasks::idle_tasks(peer, size)),
     }
 }

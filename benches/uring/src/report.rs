@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Result;
+use crate::client::{P50, P99};
 use crate::figures::Figures;
 use crate::files::ENTERS;
 use crate::rows::{ALL, ROWS, Row, Who};
@@ -70,7 +71,7 @@ pub(crate) fn print_row(row: &Row, measured: &[Measured], elapsed: Duration) {
     );
     let unit = row.work.unit();
     let limit = measured.iter().find(|measured| measured.who == Who::Limit);
-    let columns: [(String, &dyn Fn(&Measured) -> Option<String>); 9] = [
+    let columns: [(String, &dyn Fn(&Measured) -> Option<String>); 11] = [
         (format!("{unit}s/s"), &|of| median(of.rates()).map(count)),
         ("MB/s".to_owned(), &|of| Some(count(median(of.rates())? * row.work.bytes()? as f64 / 1e6))),
         ("min to max".to_owned(), &|of| {
@@ -86,6 +87,8 @@ pub(crate) fn print_row(row: &Row, measured: &[Measured], elapsed: Duration) {
         (format!("instructions/{unit}"), &|of| counted(of.instructions.as_ref(), count)),
         (format!("system calls/{unit}"), &|of| counted(of.calls.as_ref(), digits)),
         (format!("enters/{unit}"), &|of| of.more(ENTERS).map(digits)),
+        ("p50 us".to_owned(), &|of| of.more(P50).map(digits)),
+        ("p99 us".to_owned(), &|of| of.more(P99).map(digits)),
         (format!("bytes/{unit}"), &|of| of.more(BYTES).map(count)),
     ];
     let shown: Vec<_> =

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::cross::Waiting;
 use crate::files::Direction;
 
 /// All rows, in the order of the report.
@@ -79,8 +80,47 @@ pub(crate) const ROWS: &[Row] = &[
         "a file from front to back, 256 KiB a write, and a sync",
     ),
     row("stream-write-1m", stream(Direction::Write, 1024), (0, 0), "the same, 1 MiB"),
-    row("idle", Work::Idle, (1, 1), "a second in which nothing happens"),
-    row("memory-tasks", Work::MemoryTasks, (100_000, 1000), "tasks that wait"),
+    row(
+        "echo-1",
+        Work::Echo { connections: 1 },
+        (20_000, 100),
+        "TCP over loopback, 64 bytes there and back, one connection",
+    ),
+    row("echo-64", Work::Echo { connections: 64 }, (300_000, 640), "the same, 64 connections"),
+    row("echo-1000", Work::Echo { connections: 1000 }, (300_000, 2000), "the same, 1000 connections"),
+    row("accept", Work::Accept, (20_000, 100), "connections are accepted and closed, 16 at a time"),
+    row(
+        "ping-pong-asleep",
+        Work::PingPong(Waiting::Asleep),
+        (50_000, 100),
+        "a number to the other core and the next one back; who waits sleeps",
+    ),
+    row(
+        "ping-pong-awake",
+        Work::PingPong(Waiting::Awake),
+        (1_000_000, 500),
+        "the same; who waits looks around for a millisecond first",
+    ),
+    row(
+        "call-asleep",
+        Work::Call(Waiting::Asleep),
+        (50_000, 100),
+        "the other core computes the next number, in a task; who waits sleeps",
+    ),
+    row(
+        "call-awake",
+        Work::Call(Waiting::Awake),
+        (500_000, 500),
+        "the same; who waits looks around for a millisecond first",
+    ),
+    row("idle", Work::Idle, (1000, 20), "nothing happens: one timer, a second from now"),
+    row("memory-tasks", Work::MemoryTasks, (100_000, 1000), "tasks that wait, with 64 bytes of their own"),
+    row(
+        "memory-connections",
+        Work::MemoryConnections,
+        (1000, 20),
+        "connections with a task each that waits for bytes",
+    ),
 ];
 
 /// One row.
@@ -106,8 +146,13 @@ pub(crate) enum Work {
     Reads { depth: u64 },
     Append { writers: u64 },
     Stream { direction: Direction, chunk_kib: usize },
+    Echo { connections: u64 },
+    Accept,
+    PingPong(Waiting),
+    Call(Waiting),
     Idle,
     MemoryTasks,
+    MemoryConnections,
 }
 
 /// Who does it.
@@ -158,14 +203,17 @@ impl Work {
     /// Whether there is a measurement for it.
     pub(crate) fn is_done_by(self, who: Who) -> bool {
         match who {
-            Who::Limit => !matches!(self, Self::MemoryTasks),
+            Who::Limit => !matches!(self, Self::MemoryTasks | Self::MemoryConnections),
             Who::Ours => true,
             Who::OursOtherwise => matches!(self, Self::Append { .. }),
             Who::Fio => {
                 matches!(self, Self::Reads { .. } | Self::Append { writers: 1 } | Self::Stream { .. })
             }
             #[cfg(feature = "peers")]
-            _ => true,
+            Who::Glommio => true,
+            // They sleep, always.
+            #[cfg(feature = "peers")]
+            _ => !matches!(self, Self::PingPong(Waiting::Awake) | Self::Call(Waiting::Awake)),
         }
     }
 
@@ -178,7 +226,11 @@ impl Work {
             Self::TimersFire | Self::TimersCancel => "timer",
             Self::Append { .. } => "write",
             Self::Stream { .. } => "chunk",
-            Self::Idle => "second",
+            Self::Echo { .. } => "request",
+            Self::Accept | Self::MemoryConnections => "connection",
+            Self::PingPong(_) => "round trip",
+            Self::Call(_) => "call",
+            Self::Idle => "millisecond",
         }
     }
 
@@ -210,7 +262,15 @@ impl Work {
             Self::Append { .. } => "a bare ring: one write of a block for each writer, and one sync",
             Self::Stream { .. } => "a bare ring with registered file and buffers, 8 chunks at a time",
             Self::Idle => "a thread that sleeps",
-            Self::MemoryTasks => "",
+            Self::MemoryTasks | Self::MemoryConnections => "none",
+            Self::Echo { .. } => "a bare loop on epoll",
+            Self::Accept => "a bare loop of blocking calls",
+            Self::PingPong(Waiting::Asleep) | Self::Call(Waiting::Asleep) => {
+                "two threads that park and unpark each other"
+            }
+            Self::PingPong(Waiting::Awake) | Self::Call(Waiting::Awake) => {
+                "two threads that spin on one word"
+            }
         }
     }
 }
@@ -237,6 +297,7 @@ impl Who {
         match self {
             Self::Limit => "limit",
             Self::Ours if matches!(work, Work::Append { .. }) => "ours, write_all_and_sync",
+            Self::Ours if matches!(work, Work::Call(_)) => "ours, submit_to",
             Self::Ours => "ours",
             Self::OursOtherwise => "ours, write_at and sync_data",
             Self::Fio => "fio",

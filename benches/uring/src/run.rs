@@ -1,5 +1,6 @@
 //! Rounds of measurements, each in a process of its own, in alternating order.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -50,8 +51,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let rounds = if options.quick { 1 } else { options.rounds.max(1) };
     for (number, row) in rows.iter().enumerate() {
         let progress = |what: &str| {
-            let seconds = started.elapsed().as_secs();
-            eprint!("\r\x1b[2K[{}/{}] {}: {what}, {seconds} s", number + 1, rows.len(), row.name);
+            if std::io::stderr().is_terminal() {
+                let seconds = started.elapsed().as_secs();
+                eprint!("\r\x1b[2K[{}/{}] {}: {what}, {seconds} s", number + 1, rows.len(), row.name);
+            }
         };
         let row_started = Instant::now();
         let mut measured: Vec<Measured> = everybody
@@ -88,7 +91,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 }
             }
         }
-        eprint!("\r\x1b[2K");
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[2K");
+        }
         report::print_row(row, &measured, row_started.elapsed());
     }
     for reason in skipped {

@@ -111,14 +111,14 @@ pub(crate) async fn timers_cancelled<P: Peer>(peer: P, count: u64) -> Figures {
     clock.stop(count)
 }
 
-/// Waits for a second in which nothing happens.
-pub(crate) async fn idle<P: Peer>(peer: P) -> Figures {
+/// Waits for so many milliseconds, in which nothing happens.
+pub(crate) async fn idle<P: Peer>(peer: P, milliseconds: u64) -> Figures {
     // What starts late has started by then.
-    peer.sleep(Duration::from_millis(200)).await;
+    peer.sleep(Duration::from_millis(milliseconds / 5)).await;
     let clock = Clock::start();
-    peer.sleep(Duration::from_secs(1)).await;
-    assert!(clock.elapsed() >= Duration::from_secs(1), "a second is over");
-    clock.stop(1)
+    peer.sleep(Duration::from_millis(milliseconds)).await;
+    assert!(clock.elapsed() >= Duration::from_millis(milliseconds), "the time is over");
+    clock.stop(milliseconds)
 }
 
 /// So many tasks that wait for ever; how much memory each takes.

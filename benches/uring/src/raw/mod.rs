@@ -1,6 +1,8 @@
 //! The limits: the same work by bare loops, with no runtime around them.
 
+mod cross;
 mod files;
+mod net;
 mod tasks;
 
 use std::io;
@@ -26,8 +28,11 @@ pub(crate) fn run(work: Work, size: u64, folder: &Path) -> Result<Figures> {
         Work::Reads { depth } => files::reads(&data, depth, size)?,
         Work::Append { writers } => files::appends(&zeros, writers, size)?,
         Work::Stream { direction, chunk_kib } => files::stream(&data, direction, chunk_kib * 1024)?,
-        Work::Idle => tasks::idle(),
-        Work::MemoryTasks => return Err("a task is a runtime's".into()),
+        Work::Echo { connections } => net::echoes(connections, size)?,
+        Work::Accept => net::accepts(size)?,
+        Work::PingPong(waiting) | Work::Call(waiting) => cross::ping_pong(waiting, size),
+        Work::Idle => tasks::idle(size),
+        Work::MemoryTasks | Work::MemoryConnections => return Err("tasks are a runtime's".into()),
     })
 }
 

@@ -91,10 +91,10 @@ pub(super) fn timers_cancelled(count: u64) -> Figures {
     clock.stop(count)
 }
 
-pub(super) fn idle() -> Figures {
+pub(super) fn idle(milliseconds: u64) -> Figures {
     let clock = Clock::start();
-    std::thread::sleep(Duration::from_secs(1));
-    clock.stop(1)
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    clock.stop(milliseconds)
 }
 
 fn run(mut queue: VecDeque<Task>) -> VecDeque<Task> {
