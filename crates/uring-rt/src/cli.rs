@@ -91,7 +91,10 @@ pub fn run() -> ExitCode {
 }
 
 fn info(driver: DriverChoice) -> Result<(), CommandError> {
-    print!("{}", Runtime::builder().driver(driver).build()?.info());
+    let runtime = Runtime::builder().driver(driver).build()?;
+    // Makes the arena, which else is not there yet.
+    drop(runtime.alloc_dma(1));
+    print!("{}", runtime.info());
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use samestep_provider_traits::JoinError;
 
 use crate::blocking::BlockingPool;
 use crate::clock::monotonic;
+use crate::dma::Dma;
 use crate::error::ShutdownError;
 use crate::info::RuntimeInfo;
 use crate::queues::{DEFAULT_QUEUE, RunQueues};
@@ -20,8 +22,8 @@ use crate::slots::Slots;
 use crate::spin::Spin;
 use crate::storage::Devices;
 use crate::sys::{
-    Attendance, Completion, CurrentGuard, Driver, JoinRef, Notice, Owner, Prepared, Remote, RingId, TaskRef,
-    Wait, new_task,
+    Attendance, Completion, CurrentGuard, Driver, ForkMark, JoinRef, Notice, Owner, Prepared, Remote, RingId,
+    TaskRef, Wait, new_task,
 };
 use crate::wheel::Wheel;
 
@@ -36,9 +38,11 @@ pub(crate) struct Core {
     pub(crate) pool: BlockingPool,
     pub(crate) info: RuntimeInfo,
     pub(crate) devices: Devices,
+    pub(crate) dma: Dma,
     /// Sends of so many bytes are not copied, if any.
     pub(crate) zero_copy_bytes: Option<usize>,
     spin: Spin,
+    fork_mark: ForkMark,
     pub(crate) counters: Counters,
     start: Duration,
     /// The queue whose task is being polled.
@@ -78,10 +82,12 @@ impl Core {
         remote: Arc<Remote>,
         info: RuntimeInfo,
         devices: Devices,
+        dma: Dma,
         zero_copy_bytes: Option<usize>,
         spin: Duration,
-    ) -> Rc<Self> {
-        Rc::new_cyclic(|this| Self {
+    ) -> io::Result<Rc<Self>> {
+        let fork_mark = ForkMark::new()?;
+        Ok(Rc::new_cyclic(|this| Self {
             driver: RefCell::new(driver),
             timers: RefCell::new(Wheel::new()),
             queues: RunQueues::new(),
@@ -91,8 +97,10 @@ impl Core {
             pool: BlockingPool::new(),
             info,
             devices,
+            dma,
             zero_copy_bytes,
             spin: Spin::new(u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX)),
+            fork_mark,
             counters: Counters::default(),
             start: monotonic(),
             queue_now: Cell::new(DEFAULT_QUEUE),
@@ -104,16 +112,18 @@ impl Core {
             fired: RefCell::default(),
             notices: RefCell::default(),
             this: Weak::clone(this),
-        })
+        }))
     }
 
     /// Runs everything until `program` is over.
     ///
     /// # Panics
     ///
-    /// If the shard runs already, further up on this stack, or was shut down.
+    /// If the shard runs already, further up on this stack, or was shut down, or if this process was forked off since it
+    /// was made.
     pub(crate) fn block_on<F: Future>(&self, program: F) -> F::Output {
         assert!(!self.is_closed.get(), "the runtime was shut down");
+        assert!(!self.fork_mark.is_forked(), "the runtime is that of the process that forked this one off");
         assert!(!self.is_turning.replace(true), "the runtime runs already: block_on does not nest");
         let _running = Running(self);
         let _current = CurrentGuard::new(&self.remote, &self.queues);
@@ -212,6 +222,7 @@ impl Core {
         }
         self.remote.take_woken(|task| self.queues.push(task));
         self.fire_timers();
+        self.devices.start_due(&self.driver);
         let mut wait = Wait::No;
         let mut idle_since_ns = None;
         if may_wait && self.queues.is_empty() && !self.driver.borrow().is_polling() {
@@ -239,6 +250,8 @@ impl Core {
             if wait != Wait::No {
                 self.fire_timers();
             }
+            // What ended made room on its device.
+            self.devices.start_due(&self.driver);
         }
         if let Some(since_ns) = idle_since_ns {
             self.spin.note(self.now_ns().saturating_sub(since_ns));
@@ -248,7 +261,7 @@ impl Core {
     /// Looks around for a while, if that is worth it. Tells whether something came.
     fn spins_awake(&self) -> bool {
         let Some(lasts_ns) = self.spin.lasts_ns() else { return false };
-        let due_ns = self.timers.borrow().next_event().unwrap_or(u64::MAX);
+        let due_ns = self.next_event().unwrap_or(u64::MAX);
         let end_ns = self.now_ns().saturating_add(lasts_ns);
         loop {
             let has_come = self.remote.has_woken() || self.driver.borrow().has_work();
@@ -273,7 +286,7 @@ impl Core {
                 self.driver.borrow_mut().start(RingId::Main, read, Some(bell), 0, Attendance::Detached);
             started.expect("the driver is open while the shard runs");
         }
-        let until = self.timers.borrow().next_event();
+        let until = self.next_event();
         self.remote.fall_asleep();
         self.driver.borrow_mut().signal_events(true);
         // What was published before that is seen here; what comes later rings the bell.
@@ -284,6 +297,13 @@ impl Core {
         }
         Counters::count(&self.counters.parks, 1);
         Wait::AtMost(until.map(|until| Duration::from_nanos(until.saturating_sub(self.now_ns()))))
+    }
+
+    /// When there is something to do though nothing comes, since the shard's start.
+    fn next_event(&self) -> Option<u64> {
+        let start_ns = u64::try_from(self.start.as_nanos()).unwrap_or(u64::MAX);
+        let due_ns = self.devices.next_due().map(|due_ns| due_ns.saturating_sub(start_ns));
+        self.timers.borrow().next_event().into_iter().chain(due_ns).min()
     }
 
     /// Tells owners and wakes futures, outside of any borrow.
@@ -384,6 +404,11 @@ impl Core {
         if self.is_closed.replace(true) {
             return Ok(());
         }
+        if self.fork_mark.is_forked() {
+            // The rings are not mapped here, and all that is under way is the other process' to end.
+            self.driver.borrow_mut().leak();
+            return Err(ShutdownError::Forked);
+        }
         let _current = CurrentGuard::new(&self.remote, &self.queues);
         loop {
             // One by one and outside of any borrow: what a future drops may end, wake and cancel others.
@@ -398,6 +423,7 @@ impl Core {
         drop(self.queues.take_all());
         self.remote.close();
         let mut notices = Vec::new();
+        self.devices.stop_waiting(&self.driver, &mut notices);
         let drained = self.driver.borrow_mut().drain(patience, &mut notices);
         Self::give(&mut notices);
         drop(self.queues.take_all());

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::dma::ArenaInfo;
+
 /// What a runtime runs on: see [`Runtime::info`](crate::Runtime::info).
 #[derive(Clone, Debug)]
 pub struct RuntimeInfo {
@@ -9,6 +11,7 @@ pub struct RuntimeInfo {
     pub(crate) kernel: String,
     pub(crate) choices: Vec<Choice>,
     pub(crate) devices: Vec<DeviceInfo>,
+    pub(crate) arena: ArenaInfo,
 }
 
 impl RuntimeInfo {
@@ -31,6 +34,11 @@ impl RuntimeInfo {
     pub fn devices(&self) -> &[DeviceInfo] {
         &self.devices
     }
+
+    /// The memory from which [`Runtime::alloc_dma`](crate::Runtime::alloc_dma) takes its buffers.
+    pub fn arena(&self) -> ArenaInfo {
+        self.arena
+    }
 }
 
 impl fmt::Display for RuntimeInfo {
@@ -43,7 +51,7 @@ impl fmt::Display for RuntimeInfo {
         for device in &self.devices {
             writeln!(f, "{device}")?;
         }
-        Ok(())
+        writeln!(f, "{}", self.arena)
     }
 }
 
@@ -181,6 +189,10 @@ pub enum Feature {
     LatencyRing,
     /// A ring for devices that are polled, made when a file on such a device is opened for direct I/O.
     PollRing,
+    /// Memory for files that is looked up once, see [`RuntimeInfo::arena`].
+    RegisteredBuffers,
+    /// `REGISTER_CLONE_BUFFERS` (6.12): once for all rings.
+    ClonedBuffers,
 }
 
 impl Feature {
@@ -195,6 +207,8 @@ impl Feature {
             Self::RingMessage => "ring message",
             Self::LatencyRing => "latency ring",
             Self::PollRing => "poll ring",
+            Self::RegisteredBuffers => "registered buffers",
+            Self::ClonedBuffers => "cloned buffers",
         }
     }
 }

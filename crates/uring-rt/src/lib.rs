@@ -3,11 +3,13 @@
 #![deny(unsafe_code)]
 
 mod blocking;
+mod blocks;
 mod channel;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod clock;
 mod core;
+mod dma;
 mod error;
 mod info;
 mod mesh;
@@ -19,6 +21,7 @@ mod random;
 mod refusal;
 mod residents;
 mod runtime;
+mod schedule;
 mod service;
 mod sharded;
 mod shards;
@@ -37,6 +40,7 @@ mod waiters;
 mod wheel;
 
 pub use channel::{ShardReceiver, ShardSender, shard_channel};
+pub use dma::{ArenaInfo, HugePages, Registration};
 pub use error::{ShutdownError, StartError};
 pub use info::{Choice, DeviceInfo, Driver, Feature, Polling, RuntimeInfo};
 pub use mesh::{Mesh, MeshReceivers, MeshSendError, MeshSenders};
@@ -45,6 +49,7 @@ pub use providers::UringProviders;
 pub use queues::QueueStats;
 pub use random::UringRandom;
 pub use runtime::{DriverChoice, PollChoice, Runtime, RuntimeBuilder};
+pub use schedule::{DeviceProperties, IoClassStats, IoDeviceStats, IoProperties, PropertiesError};
 pub use service::ServiceGroup;
 pub use sharded::{AtHome, Sharded};
 pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
@@ -52,5 +57,6 @@ pub use stats::{ShardStats, StatsReader, TaskInfo};
 pub use storage::{
     Merging, ReadMany, ReadView, StreamReader, StreamWriter, Streaming, UringFile, UringLock, UringStorage,
 };
+pub use sys::DmaBuffer;
 pub use tasks::{Latency, Shares, TaskGroup, TaskQueue, UringJoinHandle, UringTasks};
 pub use time::UringTime;

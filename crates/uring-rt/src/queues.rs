@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::schedule::Standing;
 use crate::sys::TaskRef;
 
 /// The queues of one shard.
@@ -191,6 +192,18 @@ impl RunQueues {
         let tree = self.tree.borrow();
         let others = (0..).zip(&tree.nodes).filter(|(index, node)| *index != but && !node.ready.is_empty());
         others.filter_map(|(_, node)| node.latency).min()
+    }
+
+    /// A queue and the groups that it is in, from the inside out but the root, with their shares.
+    pub(crate) fn lineage(&self, queue: u32) -> Vec<Standing> {
+        let tree = self.tree.borrow();
+        let mut lineage = Vec::new();
+        let mut node = queue;
+        while let Some(parent) = tree.nodes[node as usize].parent {
+            lineage.push(Standing { node, shares: tree.nodes[node as usize].shares });
+            node = parent;
+        }
+        lineage
     }
 
     /// The name of a queue.

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::Core;
+use crate::dma::{Dma, HugePages};
 use crate::error::{ShutdownError, StartError};
 use crate::info::{self, Choice, Feature, Polling, RuntimeInfo};
 use crate::providers::UringProviders;
 use crate::refusal;
+use crate::schedule::IoProperties;
 use crate::storage::Devices;
 use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
 
@@ -39,6 +41,9 @@ pub struct RuntimeBuilder {
     zero_copy_bytes: Option<usize>,
     shutdown_patience: Duration,
     spin_before_park: Duration,
+    io_properties: IoProperties,
+    dma_bytes: usize,
+    huge_pages: HugePages,
 }
 
 /// Which driver a runtime is to use. Complete by definition.
@@ -88,6 +93,9 @@ impl Runtime {
             zero_copy_bytes: None,
             shutdown_patience: Duration::from_secs(30),
             spin_before_park: Duration::ZERO,
+            io_properties: IoProperties::new(),
+            dma_bytes: 4 << 20,
+            huge_pages: HugePages::None,
         }
     }
 
@@ -95,7 +103,7 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// If it is called from within itself.
+    /// If it is called from within itself, or in a process that was forked off since the runtime was made.
     pub fn block_on<F: Future>(&self, program: F) -> F::Output {
         self.core.block_on(program)
     }
@@ -120,7 +128,9 @@ impl Runtime {
                 Choice::unused(Feature::PollRing, "no file is open for direct I/O on a device that is polled")
             }
         };
-        RuntimeInfo { choices: info.choices.into_iter().chain([poll_ring]).collect(), devices, ..info }
+        let dma = &self.core.dma;
+        let choices = info.choices.into_iter().chain([poll_ring]).chain(dma.choices()).collect();
+        RuntimeInfo { choices, devices, arena: dma.info(), ..info }
     }
 
     /// A runtime on mock rings.
@@ -133,14 +143,17 @@ impl Runtime {
     ) -> Self {
         let with_arena = |ring| (ring, Arena::new(64, 4));
         let driver = Driver::new(with_arena(main), latency.map(with_arena)).unwrap();
+        let dma = Dma::new(64 << 10, HugePages::None);
         let info = RuntimeInfo {
             driver: info::Driver::Ring,
             kernel: String::new(),
             choices: Vec::new(),
             devices: Vec::new(),
+            arena: dma.info(),
         };
         let remote = Arc::new(Remote::new().unwrap());
-        Self { core: Core::new(driver, remote, info, polling, Some(2000), Duration::ZERO), patience }
+        let core = Core::new(driver, remote, info, polling, dma, Some(2000), Duration::ZERO).unwrap();
+        Self { core, patience }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -151,7 +164,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`ShutdownError::StillInFlight`] if operations did not end in time.
+    /// [`ShutdownError::StillInFlight`] if operations did not end in time, [`ShutdownError::Forked`] if the runtime is
+    /// another process'.
     pub fn shutdown(self) -> Result<(), ShutdownError> {
         self.core.shut_down(self.patience)
     }
@@ -216,6 +230,28 @@ impl RuntimeBuilder {
         Self { spin_before_park: at_most, ..self }
     }
 
+    /// Schedules direct reads and writes of the devices in `properties`; those of others go to the kernel as they come,
+    /// and so do all that go through the page cache. None by default.
+    ///
+    /// The reads and writes of each [queue of tasks](crate::TaskQueue) are a class, with the shares of the queue and of
+    /// the groups that it is in. A device is given no more than it does within its
+    /// [latency goal](crate::DeviceProperties::latency_goal), whatever is asked for; the rest waits here, and the classes take
+    /// turns by their shares. Long reads and writes go in parts, and one that is given up before its turn goes not at
+    /// all. Runtimes that are built with clones of one `properties`, as those of [`run_shards`](crate::run_shards), have
+    /// each device together.
+    pub fn io_properties(self, properties: IoProperties) -> Self {
+        Self { io_properties: properties, ..self }
+    }
+
+    /// How many bytes a shard's arena has, 4 MiB by default, and of which pages; 0 for none. It is made when the first of
+    /// its [buffers](crate::DmaBuffer) is asked for, and the kernel looks it up once for all rings of the shard, which
+    /// locks it in memory. Users without `CAP_IPC_LOCK` may lock so much as `RLIMIT_MEMLOCK` says: if that is too little
+    /// the arena is a half, a quarter and so on of what was asked for, or is not looked up, and
+    /// [`RuntimeInfo::arena`] says so.
+    pub fn dma_arena(self, bytes: usize, huge_pages: HugePages) -> Self {
+        Self { dma_bytes: bytes, huge_pages, ..self }
+    }
+
     /// How long shutting down waits without anything moving, about, before it leaks; 30 s by default.
     pub fn shutdown_patience(self, patience: Duration) -> Self {
         Self { shutdown_patience: patience, ..self }
@@ -246,10 +282,10 @@ impl RuntimeBuilder {
                 Devices::polled(wanted == PollChoice::Always, Box::new(make))
             }
         };
-        Ok(Runtime {
-            core: Core::new(driver, remote, info, devices, self.zero_copy_bytes, self.spin_before_park),
-            patience: self.shutdown_patience,
-        })
+        let dma = self.dma();
+        let devices = devices.scheduled(self.io_properties);
+        let core = Core::new(driver, remote, info, devices, dma, self.zero_copy_bytes, self.spin_before_park);
+        Ok(Runtime { core: core.map_err(refused("map a page"))?, patience: self.shutdown_patience })
     }
 
     fn ring_driver(&self, remote: &Arc<Remote>) -> Result<(Driver, RuntimeInfo), StartError> {
@@ -270,8 +306,8 @@ impl RuntimeBuilder {
         let with_arena = |ring: KernelRing| (Box::new(ring) as Box<dyn Ring>, self.arena());
         let driver = Driver::new(with_arena(main), latency.map(with_arena)).map_err(refusal::explain)?;
         choices.push(Choice::used(Feature::BufferRing, "receives pick buffers when bytes are there"));
-        let kernel = refusal::release();
-        Ok((driver, RuntimeInfo { driver: info::Driver::Ring, kernel, choices, devices: Vec::new() }))
+        let (kernel, arena) = (refusal::release(), self.dma().info());
+        Ok((driver, RuntimeInfo { driver: info::Driver::Ring, kernel, choices, devices: Vec::new(), arena }))
     }
 
     fn threads_driver(&self) -> Result<(Driver, RuntimeInfo), StartError> {
@@ -279,7 +315,12 @@ impl RuntimeBuilder {
         let ring = ThreadsRing::new().map_err(refused)?;
         let driver = Driver::new((Box::new(ring), self.arena()), None).map_err(refused)?;
         let (kernel, choices, devices) = (refusal::release(), Vec::new(), Vec::new());
-        Ok((driver, RuntimeInfo { driver: info::Driver::Threads, kernel, choices, devices }))
+        let arena = self.dma().info();
+        Ok((driver, RuntimeInfo { driver: info::Driver::Threads, kernel, choices, devices, arena }))
+    }
+
+    fn dma(&self) -> Dma {
+        Dma::new(self.dma_bytes, self.huge_pages)
     }
 
     fn arena(&self) -> Arena {

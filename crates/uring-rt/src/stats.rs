@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::core::Core;
 use crate::queues::QueueStats;
 use crate::runtime::Runtime;
+use crate::schedule::{self, IoDeviceStats};
 use crate::sys::DriverCounters;
 
 /// Counters of one shard since its start, none of which ever goes back, and some levels.
@@ -61,8 +62,16 @@ pub struct ShardStats {
     pub poll_refusals: u64,
     /// Receive buffers that the ring has filled and not got back yet.
     pub receive_buffers_out: u64,
+    /// Reads, writes and zero-copy sends whose memory the kernel had looked up before: buffers of the registered arena.
+    pub registered_operations: u64,
+    /// Buffers that were asked of the arena and are of the heap, as that had no room.
+    pub arena_misses: u64,
+    /// Bytes of the arena that buffers have now.
+    pub arena_bytes_taken: u64,
     /// The task queues, in the order of their making.
     pub queues: Vec<QueueStats>,
+    /// The devices that are scheduled, of which a file was opened for direct I/O.
+    pub io_devices: Vec<IoDeviceStats>,
 }
 
 impl ShardStats {
@@ -84,6 +93,7 @@ impl ShardStats {
             poll_refusals,
         } = driver.counters();
         let counters = &core.counters;
+        let (registered_operations, arena_misses, arena_bytes_taken) = core.dma.counters();
         Self {
             turns: counters.turns.get(),
             parks: counters.parks.get(),
@@ -109,7 +119,11 @@ impl ShardStats {
             poll_completions,
             poll_refusals,
             receive_buffers_out: buffers_picked - buffers_back,
+            registered_operations,
+            arena_misses,
+            arena_bytes_taken,
             queues: core.queues.stats(),
+            io_devices: core.devices.io_stats(|queue| core.queues.name(queue)),
         }
     }
 
@@ -139,6 +153,8 @@ impl ShardStats {
             ("poll_enters", "Such calls that asked a device.", self.poll_enters),
             ("poll_completions", "Completions that a device was asked for.", self.poll_completions),
             ("poll_refusals", "Operations that could not be polled.", self.poll_refusals),
+            ("registered_operations", "Operations on registered memory.", self.registered_operations),
+            ("arena_misses", "Buffers of the heap, as the arena had no room.", self.arena_misses),
             ("completions_unknown", "Completions of no operation.", self.completions_unknown),
         ];
         for (name, help, value) in counters {
@@ -152,6 +168,7 @@ impl ShardStats {
             ("tasks", "Tasks now.", self.tasks as u64),
             ("timers", "Timers set now.", self.timers as u64),
             ("operations_in_flight", "Operations under way.", self.operations_in_flight as u64),
+            ("arena_bytes_taken", "Bytes of the arena that buffers have.", self.arena_bytes_taken),
             ("receive_buffers_out", "Receive buffers not yet given back.", self.receive_buffers_out),
         ];
         for (name, help, value) in gauges {
@@ -159,6 +176,7 @@ impl ShardStats {
             let _ = writeln!(out, "samestep_uring_{name}{{shard=\"{shard}\"}} {value}");
         }
         self.queues_to_prometheus(&shard, &mut out);
+        schedule::to_prometheus(&self.io_devices, &shard, escaped, &mut out);
         out
     }
 

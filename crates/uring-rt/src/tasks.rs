@@ -56,6 +56,12 @@ impl Default for Shares {
     }
 }
 
+impl TaskQueue {
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+}
+
 impl TaskGroup {
     /// The group in which all others are.
     pub const ROOT: Self = Self(ROOT_GROUP);

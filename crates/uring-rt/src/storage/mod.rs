@@ -54,6 +54,10 @@ impl UringStorage {
         Ok(Self { core, root: Rc::new(Root(Arc::new(fd))) })
     }
 
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// Starts an operation that is relative to the root.
     async fn operate(&self, prepared: Prepared) -> io::Result<u32> {
         let owner = Rc::clone(&self.root) as Rc<dyn Owner>;

@@ -4,6 +4,8 @@
 //! nothing else, so that dropping it frees nothing; what the operation brought then goes to the record's
 //! [`Owner`]. The driver is dropped drained, or leaks: see [`Driver::drain`].
 
+mod held;
+mod outcome;
 mod polled;
 
 use std::collections::VecDeque;
@@ -13,15 +15,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use samestep_provider_traits::{IoBuf, IoBufMut};
+use samestep_provider_traits::IoBufMut;
 
-use self::polled::Parts;
+use self::held::Parts;
+pub(crate) use self::outcome::{Closed, Outcome, Owned, outcome};
 use super::arena::Arena;
+use super::dma::DmaArena;
 use super::erased::Erased;
 use super::message::USER_DATA_SILENT;
-use super::ring::{Cqe, Ring, Wait, is_harmless, picked_buffer};
+use super::ring::{Cqe, Registered, Ring, Wait, is_harmless, picked_buffer};
 use super::sqe::{Op, Prepared, Sqe};
 use crate::clock::monotonic;
+use crate::schedule::Charge;
 use crate::slots::{Key, Slots};
 
 /// Whose operation it is: keeps the descriptor open, and is told what nobody awaits.
@@ -62,21 +67,6 @@ pub(crate) struct Picked {
 /// [`TAG_UNTOLD`].
 pub(crate) type Tag = u8;
 
-/// What an operation brought, and what it owned.
-pub(crate) struct Outcome {
-    result: i32,
-    owned: Owned,
-    /// Let go outside of any borrow of the driver, as it may start operations when it is dropped.
-    _owner: Option<Rc<dyn Owner>>,
-}
-
-/// What an operation owned, once the kernel is done with it.
-pub(crate) struct Owned {
-    value: Erased,
-    /// How many bytes from its front the kernel wrote to the buffer.
-    filled: Option<usize>,
-}
-
 /// Who gets the outcome of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attendance {
@@ -106,6 +96,8 @@ pub(crate) struct Driver {
     /// Freed after all rings were drained, or not at all.
     records: ManuallyDrop<Slots<Record>>,
     cqes: Vec<Cqe>,
+    /// What rings look up for good, those to come, too.
+    arena: Option<Rc<DmaArena>>,
     counters: DriverCounters,
     phase: Phase,
 }
@@ -153,6 +145,8 @@ struct Record {
     result_before: Option<i32>,
     /// Of an operation that is done in parts.
     parts: Option<Box<Parts>>,
+    /// Dropped when it has ended.
+    charge: Option<Charge>,
     state: State,
 }
 
@@ -216,6 +210,7 @@ impl Driver {
             lanes: std::iter::once(main).chain(latency).map(lane).collect(),
             records: ManuallyDrop::new(Slots::new()),
             cqes: Vec::new(),
+            arena: None,
             counters: DriverCounters::default(),
             phase: Phase::Open,
         };
@@ -272,7 +267,7 @@ impl Driver {
         tag: Tag,
         attendance: Attendance,
     ) -> Result<(Key, Sqe), Closed> {
-        let Prepared { op, owned, fills } = prepared;
+        let Prepared { op, owned, fills, charge } = prepared;
         if self.phase != Phase::Open {
             let kept = Owned { value: owned, filled: None };
             return Err(Closed(Outcome { result: -libc::ECANCELED, owned: kept, _owner: owner }));
@@ -282,7 +277,7 @@ impl Driver {
             Attendance::Detached => State::Detached,
         };
         let (result_before, parts) = (None, None);
-        let record = Record { owned, fills, owner, tag, ring, op, result_before, parts, state };
+        let record = Record { owned, fills, owner, tag, ring, op, result_before, parts, charge, state };
         let key = self.records.insert(record);
         self.counters.started += 1;
         let lane = self.lane_of(ring);
@@ -326,8 +321,8 @@ impl Driver {
     pub(crate) fn cancel(&mut self, key: Key) {
         let Some(record) = self.records.get(key) else { return };
         let ring = record.ring;
-        if ring == RingId::Poll {
-            // What a device was given it does.
+        // What a device was given it does, and what was leaked is heard of no more.
+        if ring == RingId::Poll || self.phase == Phase::Leaked {
             return;
         }
         self.counters.cancels += 1;
@@ -417,6 +412,24 @@ impl Driver {
         }
     }
 
+    /// Has the rings look up the memory of `arena` for good, and those to come. One that cannot does without.
+    ///
+    /// # Errors
+    ///
+    /// Why the main ring does not, see [`Ring::register_arena`].
+    pub(crate) fn register_arena(&mut self, arena: &Rc<DmaArena>) -> io::Result<Registered> {
+        let mut lanes = self.lanes.iter_mut();
+        let main = lanes.next().ok_or(io::ErrorKind::Unsupported)?;
+        let mut how = main.ring.register_arena(arena)?;
+        for lane in lanes {
+            if let Ok(Registered::Each) = lane.ring.register_arena(arena) {
+                how = Registered::Each;
+            }
+        }
+        self.arena = Some(Rc::clone(arena));
+        Ok(how)
+    }
+
     /// Operations under way.
     pub(crate) fn in_flight(&self) -> usize {
         self.lanes.iter().map(|lane| lane.in_flight).sum()
@@ -496,6 +509,13 @@ impl Driver {
         }
         self.phase = Phase::Drained;
         Ok(())
+    }
+
+    /// Gives everything up as it is, for good: in a process that was forked off, whose rings are its parent's.
+    pub(crate) fn leak(&mut self) {
+        if self.phase != Phase::Drained {
+            self.phase = Phase::Leaked;
+        }
     }
 
     /// Where a ring is, or what does in its place.
@@ -614,6 +634,7 @@ impl Driver {
     /// An operation has ended, all its parts included.
     fn end(&mut self, key: Key, result: i32, buffer: Option<Picked>, notices: &mut Vec<Notice>) {
         let record = self.records.get_mut(key).expect("looked at by the caller");
+        record.charge = None;
         let tag = record.tag;
         match std::mem::replace(&mut record.state, State::Ended(result)) {
             State::Awaited(waker) => {
@@ -676,80 +697,6 @@ impl Lane {
     }
 }
 
-impl Owned {
-    fn new(value: Erased, fills: Option<u32>, result: i32) -> Self {
-        let filled = fills.map(|len| {
-            let count = u32::try_from(result).unwrap_or(0);
-            assert!(count <= len, "the kernel wrote {count} bytes into {len}");
-            count as usize
-        });
-        Self { value, filled }
-    }
-
-    /// What was given, if it is no buffer that was to be filled.
-    pub(crate) fn take<T: 'static>(self) -> T {
-        self.value.take()
-    }
-
-    /// The buffer of a read or receive, filled.
-    pub(crate) fn into_filled<B: IoBufMut>(self) -> B {
-        let filled = self.filled;
-        let mut buf: B = self.value.take();
-        set_filled(&mut buf, filled);
-        buf
-    }
-
-    /// As [`Self::into_filled`] for a buffer beside something else.
-    pub(crate) fn into_filled_with<B: IoBufMut, T: 'static>(self) -> (B, T) {
-        let filled = self.filled;
-        let (mut buf, beside): (B, T) = self.value.take();
-        set_filled(&mut buf, filled);
-        (buf, beside)
-    }
-}
-
-impl Outcome {
-    /// Not negative, or the error.
-    pub(crate) fn result(&self) -> io::Result<u32> {
-        outcome(self.result)
-    }
-
-    /// What the operation owned.
-    pub(crate) fn take<T: 'static>(self) -> (io::Result<u32>, T) {
-        (outcome(self.result), self.owned.take())
-    }
-
-    /// The buffer of a write or send, and how many bytes of it were taken.
-    pub(crate) fn into_sent<B: IoBuf>(self) -> (io::Result<usize>, B) {
-        (outcome(self.result).map(|count| count as usize), self.owned.take())
-    }
-
-    /// The buffer of a read or receive, filled, and how many bytes that were.
-    pub(crate) fn into_filled<B: IoBufMut>(self) -> (io::Result<usize>, B) {
-        let filled = self.owned.filled;
-        let mut buf: B = self.owned.take();
-        let count = outcome(self.result).map(|_| set_filled(&mut buf, filled));
-        (count, buf)
-    }
-}
-
-fn set_filled<B: IoBufMut>(buf: &mut B, filled: Option<usize>) -> usize {
-    let count = filled.expect("the operation was one that fills its buffer");
-    // SAFETY: the kernel wrote that many bytes from the front, and was asked for no more than fit, see
-    // `Owned::new`.
-    unsafe { buf.set_init(count) };
-    count
-}
-
-/// The driver was shut down: the operation was not started, and this is what it owned.
-pub(crate) struct Closed(pub(crate) Outcome);
-
-impl std::fmt::Debug for Closed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Closed")
-    }
-}
-
 fn notice_of(owner: Option<Rc<dyn Owner>>, tag: Tag, result: i32, kept: Owned, was_told: bool) -> Notice {
     match owner {
         Some(owner) => Notice::Tell(
@@ -763,10 +710,6 @@ fn notice_of(owner: Option<Rc<dyn Owner>>, tag: Tag, result: i32, kept: Owned, w
 /// A submission whose completion tells nothing.
 fn unrecorded(op: Op) -> Sqe {
     Sqe { user_data: USER_DATA_SILENT, is_linked: false, op }
-}
-
-pub(crate) fn outcome(result: i32) -> io::Result<u32> {
-    u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
 
 /// The tag of operations whose owner need not be told.

@@ -1,9 +1,9 @@
 //! The kernel's ring.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::ptr::{self, NonNull};
+use std::ptr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -12,9 +12,11 @@ use io_uring::types::{self, BufRingEntry, CancelBuilder, Fd, FsyncFlags};
 use io_uring::{IoUring, opcode, squeue};
 
 use super::arena::Arena;
+use super::dma::DmaArena;
 use super::message::send_message;
+use super::pages::{PageSize, Pages};
 use super::remote::Remote;
-use super::ring::{Cqe, Full, Ring, Wait};
+use super::ring::{Cqe, Full, Registered, Ring, Wait};
 use super::sqe::{Op, Sqe};
 use crate::info::{Choice, Feature};
 
@@ -27,6 +29,8 @@ pub(crate) struct KernelRing {
     registered: Option<u32>,
     enter_flags: u32,
     buffers: Option<BufferRing>,
+    /// Memory that was looked up for good, as buffer 0.
+    arena: Option<Rc<DmaArena>>,
     /// Whether its completions are the device's to be asked for.
     is_polled: bool,
     /// Sends messages to this ring, until it is told that the ring goes.
@@ -73,6 +77,7 @@ impl KernelRing {
             registered: None,
             enter_flags: 0,
             buffers: None,
+            arena: None,
             is_polled: polled == Polled::Yes,
             reached_by: None,
         };
@@ -157,7 +162,14 @@ impl KernelRing {
 
 impl Ring for KernelRing {
     unsafe fn push(&mut self, sqe: Sqe) -> Result<(), Full> {
-        let entry = entry_of(&sqe);
+        let fixed = self
+            .arena
+            .as_ref()
+            .filter(|arena| sqe.op.memory().is_some_and(|(at, len)| arena.contains(at, len)));
+        if let Some(arena) = fixed {
+            arena.note_operation();
+        }
+        let entry = entry_of(&sqe, fixed.is_some());
         // SAFETY: the caller's promise is what this asks for.
         unsafe { self.uring.submission().push(&entry) }.map_err(|_| Full)?;
         self.pending += 1;
@@ -219,8 +231,8 @@ impl Ring for KernelRing {
     }
 
     unsafe fn give_arena(&mut self, arena: &Arena) -> io::Result<()> {
-        let mut buffers = BufferRing::new(arena.count().next_power_of_two());
-        let (at, entries) = (buffers.entries.as_ptr().expose_provenance() as u64, buffers.count);
+        let mut buffers = BufferRing::new(arena.count().next_power_of_two())?;
+        let (at, entries) = (buffers.entries().expose_provenance() as u64, buffers.count);
         // SAFETY: the memory is page-aligned, as long as that many entries, and is freed after the ring was closed
         // and idle, see `Drop` of both.
         unsafe { self.uring.submitter().register_buf_ring_with_flags(at, entries, BUFFER_GROUP, 0) }?;
@@ -231,6 +243,26 @@ impl Ring for KernelRing {
 
     unsafe fn give_buffer(&mut self, arena: &Arena, buffer: u16) {
         self.buffers.as_mut().expect("the arena was given before").put(arena, buffer);
+    }
+
+    fn register_arena(&mut self, arena: &Rc<DmaArena>) -> io::Result<Registered> {
+        let submitter = self.uring.submitter();
+        let fd = self.uring.as_raw_fd();
+        let source = arena.registered_in();
+        let registered = match source.get() {
+            Some(source) if submitter.register_buffers_clone(source).is_ok() => Registered::Once,
+            first => {
+                // SAFETY: the memory stays mapped until the ring is gone, as the ring keeps the arena. It is read and
+                // written by operations only, which own the buffers that they name.
+                unsafe { submitter.register_buffers(&[arena.vector()]) }?;
+                if first.is_none() {
+                    source.set(Some(fd));
+                }
+                if first.is_none() { Registered::Once } else { Registered::Each }
+            }
+        };
+        self.arena = Some(Rc::clone(arena));
+        Ok(registered)
     }
 
     fn signal_events(&mut self, are_signalled: bool) {
@@ -256,6 +288,14 @@ impl Drop for KernelRing {
             // SAFETY: the call reads one `struct io_uring_rsrc_update`, which `update` is.
             let _ = unsafe { libc::syscall(libc::SYS_io_uring_register, fd, UNREGISTER_RING_FDS, at, 1) };
         }
+        if let Some(arena) = &self.arena {
+            // The number may be another file's as soon as the ring is closed.
+            if arena.registered_in().get() == Some(self.uring.as_raw_fd()) {
+                arena.registered_in().set(None);
+            }
+            // Closing alone unlocks the memory some time later, and the next ring may want to lock some.
+            let _ = self.uring.submitter().unregister_buffers();
+        }
         if self.buffers.is_some() {
             let _ = self.uring.submitter().unregister_buf_ring(BUFFER_GROUP);
         }
@@ -271,47 +311,37 @@ enum Polled {
 
 /// The queue through which a ring is given buffers.
 struct BufferRing {
-    entries: NonNull<BufRingEntry>,
+    pages: Pages,
     count: u16,
     tail: u16,
 }
 
 impl BufferRing {
-    fn new(count: u16) -> Self {
-        let layout = Self::layout(count);
-        // SAFETY: the layout's size is not zero, as there are buffers.
-        let entries = unsafe { alloc_zeroed(layout) };
-        let Some(entries) = NonNull::new(entries.cast()) else { handle_alloc_error(layout) };
-        Self { entries, count, tail: 0 }
+    fn new(count: u16) -> io::Result<Self> {
+        let pages = Pages::new(usize::from(count) * size_of::<BufRingEntry>(), PageSize::Usual)?;
+        Ok(Self { pages, count, tail: 0 })
+    }
+
+    /// Of so many, zeroed at first.
+    fn entries(&self) -> *mut BufRingEntry {
+        self.pages.start().as_ptr().cast()
     }
 
     fn put(&mut self, arena: &Arena, buffer: u16) {
         let index = usize::from(self.tail & (self.count - 1));
-        // SAFETY: the index is below the count, so within the block.
-        let entry = unsafe { self.entries.as_ptr().add(index) };
-        // SAFETY: the entry is in the block, zeroed or written before, and the kernel does not read it before the
+        // SAFETY: the index is below the count, so within the pages.
+        let entry = unsafe { self.entries().add(index) };
+        // SAFETY: the entry is in the pages, zeroed or written before, and the kernel does not read it before the
         // tail has passed it.
         let entry = unsafe { &mut *entry };
         entry.set_addr(arena.address(buffer).expose_provenance() as u64);
         entry.set_len(u32::try_from(arena.buffer_bytes()).expect("buffers are small"));
         entry.set_bid(buffer);
         self.tail = self.tail.wrapping_add(1);
-        // SAFETY: the block starts with an entry.
-        let tail = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
+        // SAFETY: the pages start with an entry.
+        let tail = unsafe { BufRingEntry::tail(self.entries()) };
         // SAFETY: the tail is within the first entry, aligned, and shared with the kernel by atomic access only.
         unsafe { AtomicU16::from_ptr(tail.cast_mut()) }.store(self.tail, Ordering::Release);
-    }
-
-    fn layout(count: u16) -> Layout {
-        let bytes = usize::from(count) * size_of::<BufRingEntry>();
-        Layout::from_size_align(bytes, PAGE_BYTES).expect("at most half a MiB")
-    }
-}
-
-impl Drop for BufferRing {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with the same layout.
-        unsafe { dealloc(self.entries.as_ptr().cast(), Self::layout(self.count)) };
     }
 }
 
@@ -331,8 +361,15 @@ fn builder(entries: u32, polled: Polled) -> io_uring::Builder {
     builder
 }
 
-fn entry_of(sqe: &Sqe) -> squeue::Entry {
+/// The kernel's form of a submission, by way of registered buffer 0 if its memory is in that.
+fn entry_of(sqe: &Sqe, is_fixed: bool) -> squeue::Entry {
     let entry = match sqe.op {
+        Op::Read { fd, to, len, offset } if is_fixed => {
+            opcode::ReadFixed::new(Fd(fd), to, len, 0).offset(offset).build()
+        }
+        Op::Write { fd, from, len, offset } if is_fixed => {
+            opcode::WriteFixed::new(Fd(fd), from, len, 0).offset(offset).build()
+        }
         Op::Read { fd, to, len, offset } => opcode::Read::new(Fd(fd), to, len).offset(offset).build(),
         Op::Write { fd, from, len, offset } => opcode::Write::new(Fd(fd), from, len).offset(offset).build(),
         Op::Fsync { fd, data_only } => {
@@ -344,7 +381,8 @@ fn entry_of(sqe: &Sqe) -> squeue::Entry {
         Op::RecvMulti { fd, group } => opcode::RecvMulti::new(Fd(fd), group).build(),
         Op::Send { fd, from, len } => opcode::Send::new(Fd(fd), from, len).flags(libc::MSG_NOSIGNAL).build(),
         Op::SendZeroCopy { fd, from, len } => {
-            opcode::SendZc::new(Fd(fd), from, len).flags(libc::MSG_NOSIGNAL).build()
+            let buffer = is_fixed.then_some(0);
+            opcode::SendZc::new(Fd(fd), from, len).buf_index(buffer).flags(libc::MSG_NOSIGNAL).build()
         }
         Op::RecvMsg { fd, header } => opcode::RecvMsg::new(Fd(fd), header).build(),
         Op::SendMsg { fd, header } => {
@@ -405,7 +443,6 @@ const REQUIRED: &[(u8, &str)] = &[
 ];
 
 const BUFFER_GROUP: u16 = 0;
-const PAGE_BYTES: usize = 4096;
 /// Longer waits are cut: whoever waits looks at the clock again.
 const PATIENCE_MAX: Duration = Duration::from_secs(1 << 20);
 

@@ -6,14 +6,18 @@
 
 mod address;
 mod arena;
+mod budget;
+mod dma;
 mod door_bell;
 mod driver;
 mod erased;
 mod flags;
+mod fork;
 mod kernel;
 mod message;
 #[cfg(test)]
 mod mock;
+mod pages;
 mod perform;
 mod remote;
 mod ring;
@@ -27,16 +31,20 @@ mod threads;
 
 pub(crate) use address::Message;
 pub(crate) use arena::Arena;
+pub(crate) use budget::Budget;
+pub(crate) use dma::DmaArena;
+pub use dma::DmaBuffer;
 pub(crate) use door_bell::DoorBell;
 pub(crate) use driver::{
     Attendance, Closed, Completion, Driver, DriverCounters, Notice, OnDrop, Outcome, Owner, Picked, RingId,
     TAG_UNTOLD, Tag, outcome,
 };
+pub(crate) use fork::ForkMark;
 pub(crate) use kernel::KernelRing;
 #[cfg(test)]
 pub(crate) use mock::{Adversary, MockRing, Seen};
 pub(crate) use remote::Remote;
-pub(crate) use ring::{Ring, Wait};
+pub(crate) use ring::{Registered, Ring, Wait};
 pub(crate) use spsc::{Consumer, Producer, queue};
 pub(crate) use sqe::{Prepared, Stat};
 pub(crate) use task::{CurrentGuard, JoinRef, TaskRef, new_task};

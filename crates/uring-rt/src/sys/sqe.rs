@@ -12,6 +12,7 @@ use samestep_provider_traits::{IoBuf, IoBufMut};
 
 use super::address::Address;
 use super::erased::Erased;
+use crate::schedule::{Charge, Direction, Transfer};
 
 /// One submission. The addresses in it stay valid until its last completion, see [`Prepared`].
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +100,15 @@ impl Op {
         }
     }
 
+    /// The memory that it reads or writes, of those for which a ring can look that up beforehand.
+    pub(super) fn memory(&self) -> Option<(*const u8, u32)> {
+        match *self {
+            Self::Read { to, len, .. } => Some((to.cast_const(), len)),
+            Self::Write { from, len, .. } | Self::SendZeroCopy { from, len, .. } => Some((from, len)),
+            _ => None,
+        }
+    }
+
     /// The operation's name, for people.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -155,16 +165,32 @@ pub(crate) struct Prepared {
     pub(super) owned: Erased,
     /// How many bytes it may put into the buffer that it owns, if it fills one.
     pub(super) fills: Option<u32>,
+    /// What it was admitted for to its device, if that is scheduled.
+    pub(super) charge: Option<Charge>,
 }
 
 impl Prepared {
     fn new(op: Op, owned: Erased) -> Self {
-        Self { op, owned, fills: None }
+        Self { op, owned, fills: None, charge: None }
     }
 
     /// How many bytes a read or write is to move; `None` of others.
     pub(crate) fn transfer_bytes(&self) -> Option<u32> {
         self.op.transfer_bytes()
+    }
+
+    /// What a read or write is to move, and whither; `None` of others.
+    pub(crate) fn transfer(&self) -> Option<Transfer> {
+        let direction = match self.op {
+            Op::Read { .. } => Direction::Read,
+            _ => Direction::Write,
+        };
+        self.transfer_bytes().map(|bytes| Transfer { direction, bytes })
+    }
+
+    /// With what it was admitted for, which is kept until it has ended.
+    pub(crate) fn charged(self, charge: Charge) -> Self {
+        Self { charge: Some(charge), ..self }
     }
 
     /// From where to where a write writes; `None` of others.
@@ -179,7 +205,7 @@ impl Prepared {
     pub(crate) fn read<B: IoBufMut>(fd: &impl AsRawFd, mut buf: B, offset: u64) -> Self {
         let (to, len) = (buf.stable_mut_ptr(), clip(buf.bytes_total()));
         let op = Op::Read { fd: fd.as_raw_fd(), to, len, offset };
-        Self { op, owned: Erased::new(buf), fills: Some(len) }
+        Self { op, owned: Erased::new(buf), fills: Some(len), charge: None }
     }
 
     pub(crate) fn write<B: IoBuf>(fd: &impl AsRawFd, buf: B, offset: u64) -> Self {
@@ -189,7 +215,12 @@ impl Prepared {
 
     pub(crate) fn recv<B: IoBufMut>(fd: &impl AsRawFd, mut buf: B) -> Self {
         let (to, len) = (buf.stable_mut_ptr(), clip(buf.bytes_total()));
-        Self { op: Op::Recv { fd: fd.as_raw_fd(), to, len }, owned: Erased::new(buf), fills: Some(len) }
+        Self {
+            op: Op::Recv { fd: fd.as_raw_fd(), to, len },
+            owned: Erased::new(buf),
+            fills: Some(len),
+            charge: None,
+        }
     }
 
     /// The buffers are the ring's own.
@@ -283,7 +314,7 @@ impl Prepared {
         let len = clip(buf.bytes_total());
         let header = message.point_at(buf.stable_mut_ptr(), len, None);
         let op = Op::RecvMsg { fd: fd.as_raw_fd(), header };
-        Self { op, owned: Erased::new((buf, message)), fills: Some(len) }
+        Self { op, owned: Erased::new((buf, message)), fills: Some(len), charge: None }
     }
 
     /// Sends a datagram through `message`, which is given back.

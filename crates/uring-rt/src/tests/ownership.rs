@@ -17,7 +17,7 @@ use samestep_provider_traits::{
 
 use super::{runtime, world};
 use crate::sys::Adversary;
-use crate::{ShutdownError, UringProviders};
+use crate::{DmaBuffer, ShutdownError, UringProviders};
 
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -51,9 +51,11 @@ enum What {
     SendTo,
     ReceiveFrom,
     Sleep,
+    ReadArena,
+    WriteArena,
 }
 
-const ALL: [What; 19] = [
+const ALL: [What; 21] = [
     What::Read,
     What::Write,
     What::WriteAndSync,
@@ -73,6 +75,8 @@ const ALL: [What; 19] = [
     What::SendTo,
     What::ReceiveFrom,
     What::Sleep,
+    What::ReadArena,
+    What::WriteArena,
 ];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -143,7 +147,14 @@ async fn do_step(
         }
         What::ReceiveFrom => perform(world, step, things.socket.recv_from(guarded(50))).await,
         What::Sleep => perform(world, step, world.time().sleep(Duration::from_micros(500))).await,
+        What::ReadArena => perform(world, step, file.read_at(storage.alloc_dma(700), 100)).await,
+        What::WriteArena => {
+            let mut buf = storage.alloc_dma(300);
+            buf.fill(filling);
+            perform(world, step, file.write_all_at(buf, 300 * number as u64)).await;
+        }
     }
+    check_arena(storage);
 }
 
 /// How many buffers these steps give away.
@@ -154,6 +165,19 @@ fn buffers(steps: &[Step]) -> usize {
             || matches!(what, What::Receive | What::SendTo | What::ReceiveFrom)
     };
     steps.iter().filter(has_one).count()
+}
+
+/// What of the arena is nobody's now, as far as the arena knows, is written over: an operation whose buffer went back
+/// too early would then write that to the file, or read into it.
+fn check_arena(storage: &crate::UringStorage) {
+    let free: Vec<_> = std::iter::repeat_with(|| storage.alloc_dma(1))
+        .take_while(DmaBuffer::is_in_arena)
+        .map(|mut buffer| {
+            buffer.fill(GuardedBuf::POISON);
+            buffer
+        })
+        .collect();
+    assert!(free.iter().all(|buffer| buffer[..] == [GuardedBuf::POISON]));
 }
 
 /// No byte of the file is one that its write's buffer did not hold while the write was under way.

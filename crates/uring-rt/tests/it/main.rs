@@ -1,6 +1,7 @@
 //! What the runtime shows from outside, on the kernel's ring and on threads.
 #![cfg(target_os = "linux")]
 
+mod arena;
 mod cancel;
 #[cfg(feature = "cli")]
 mod cli;
@@ -8,4 +9,5 @@ mod contract;
 mod cross_shard;
 mod machine;
 mod preempt;
+mod scheduled;
 mod shards;
