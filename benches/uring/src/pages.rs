@@ -1,6 +1,6 @@
 //! A buffer for direct I/O that every peer takes.
 
-use samestep_provider_traits::{AlignedBuf, IoBuf, IoBufMut};
+use samestep_provider_traits::AlignedBuf;
 
 use crate::files::BLOCK_BYTES;
 
@@ -18,33 +18,6 @@ impl Pages {
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.0
-    }
-}
-
-// SAFETY: all calls go to the buffer inside, whose bytes do not move with it and are initialised from the start.
-unsafe impl IoBuf for Pages {
-    fn stable_ptr(&self) -> *const u8 {
-        self.0.stable_ptr()
-    }
-
-    fn bytes_init(&self) -> usize {
-        self.0.bytes_init()
-    }
-}
-
-// SAFETY: as above.
-unsafe impl IoBufMut for Pages {
-    fn stable_mut_ptr(&mut self) -> *mut u8 {
-        self.0.stable_mut_ptr()
-    }
-
-    fn bytes_total(&self) -> usize {
-        self.0.bytes_total()
-    }
-
-    unsafe fn set_init(&mut self, len: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { self.0.set_init(len) }
     }
 }
 

@@ -10,15 +10,14 @@ use samestep_provider_traits::{
     TcpStream, TimeProvider,
 };
 use samestep_uring_rt::{
-    DriverChoice, Runtime, ShardReceiver, ShardSender, StatsReader, Streaming, UringFile, UringJoinHandle,
-    UringListener, UringProviders, UringStream, shard_channel,
+    DmaBuffer, DriverChoice, Runtime, ShardReceiver, ShardSender, StatsReader, Streaming, UringFile,
+    UringJoinHandle, UringListener, UringProviders, UringStream, shard_channel,
 };
 
 use super::{Access, ECHO_BYTES, Peer, SPIN, Setup};
 use crate::figures::{Clock, Figures};
 use crate::files::{self, Direction, STREAM_CHUNKS};
 use crate::machine;
-use crate::pages::Pages;
 
 /// samestep-uring-rt as its users have it.
 #[derive(Clone)]
@@ -43,7 +42,7 @@ impl Future for Join {
 impl Peer for Ours {
     type Join = Join;
     type File = UringFile;
-    type Buf = Pages;
+    type Buf = DmaBuffer;
     type Listener = UringListener;
     type Stream = UringStream;
     type Tx = ShardSender<u64>;
@@ -86,24 +85,24 @@ impl Peer for Ours {
         self.world.storage().open(path, options).await.expect("the file is there")
     }
 
-    fn buf(&self, _: &UringFile, len: usize) -> Pages {
-        Pages::new(len)
+    fn buf(&self, _: &UringFile, len: usize) -> DmaBuffer {
+        self.world.storage().alloc_dma(len)
     }
 
-    fn bytes(buf: &Pages) -> &[u8] {
-        buf.bytes()
+    fn bytes(buf: &DmaBuffer) -> &[u8] {
+        buf
     }
 
-    fn bytes_mut(buf: &mut Pages) -> &mut [u8] {
-        buf.bytes_mut()
+    fn bytes_mut(buf: &mut DmaBuffer) -> &mut [u8] {
+        buf
     }
 
-    async fn read(&self, file: &UringFile, buf: Pages, offset: u64) -> (usize, Pages) {
+    async fn read(&self, file: &UringFile, buf: DmaBuffer, offset: u64) -> (usize, DmaBuffer) {
         let (count, buf) = file.read_at(buf, offset).await;
         (count.expect("it can be read"), buf)
     }
 
-    async fn write(&self, file: &UringFile, buf: Pages, offset: u64) -> (usize, Pages) {
+    async fn write(&self, file: &UringFile, buf: DmaBuffer, offset: u64) -> (usize, DmaBuffer) {
         let (count, buf) = file.write_at(buf, offset).await;
         (count.expect("it can be written"), buf)
     }
@@ -112,10 +111,10 @@ impl Peer for Ours {
         file.sync_data().await.expect("it can be synced");
     }
 
-    async fn write_and_sync(&self, file: &UringFile, buf: Pages, offset: u64) -> (usize, Pages) {
+    async fn write_and_sync(&self, file: &UringFile, buf: DmaBuffer, offset: u64) -> (usize, DmaBuffer) {
         let (ended, buf) = file.write_all_and_sync(buf, offset).await;
         ended.expect("it can be written and synced");
-        (buf.bytes().len(), buf)
+        (buf.len(), buf)
     }
 
     async fn bind(&self) -> (UringListener, u16) {
