@@ -73,4 +73,8 @@ pub enum ShutdownError {
         /// How long nothing moved.
         waited: Duration,
     },
+    /// This process was forked off the one that made the runtime, which goes on there. What is here of it was leaked: the
+    /// ring is not shared. A program that forks makes its runtimes afterwards, or goes on by `exec`.
+    #[error("the runtime is that of the process that forked this one off: what is here of it was leaked")]
+    Forked,
 }

@@ -55,7 +55,8 @@ impl OperationKind {
     }
 }
 
-/// How long operations of one kind took, from being given to the ring to the completion's being seen.
+/// How long operations of one kind took, from being asked for to their end's being seen; that they waited for room in a ring
+/// or for their turn on a device is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OperationLatency {
@@ -95,21 +96,20 @@ impl Sampler {
     }
 }
 
-/// How long tasks wait from when they are woken to when they are polled, a queue at a time. One task is looked at at a
-/// time, so that a task needs no room for it.
+/// How long the tasks of a queue wait from when they are woken to when they are polled. One is looked at at a time, so
+/// that a task needs no room for it.
 #[derive(Debug)]
 pub(crate) struct Delays {
     sampler: RefCell<Sampler>,
     /// The task that is looked at, by its address, and since when it is ready.
     watched: Cell<Option<(usize, u64)>>,
-    /// By queue.
-    histograms: RefCell<Vec<Histogram>>,
+    counted: RefCell<Histogram>,
 }
 
 impl Delays {
     pub(crate) fn new(every: NonZeroU32) -> Self {
         let sampler = RefCell::new(Sampler::new(every));
-        Self { sampler, watched: Cell::new(None), histograms: RefCell::default() }
+        Self { sampler, watched: Cell::new(None), counted: RefCell::default() }
     }
 
     /// A task is ready.
@@ -121,23 +121,17 @@ impl Delays {
         }
     }
 
-    /// A task has left its queue.
-    pub(crate) fn taken(&self, task: usize, queue: u32) {
+    /// A task has left the queue.
+    pub(crate) fn taken(&self, task: usize) {
         let Some((watched, since_ns)) = self.watched.get() else { return };
-        if watched != task {
-            return;
+        if watched == task {
+            self.watched.set(None);
+            self.counted.borrow_mut().record(self.sampler.borrow().now_ns().saturating_sub(since_ns));
         }
-        self.watched.set(None);
-        let histograms = &mut *self.histograms.borrow_mut();
-        let queue = queue as usize;
-        if queue >= histograms.len() {
-            histograms.resize_with(queue + 1, Histogram::new);
-        }
-        histograms[queue].record(self.sampler.borrow().now_ns().saturating_sub(since_ns));
     }
 
-    pub(crate) fn of(&self, queue: usize) -> Histogram {
-        self.histograms.borrow().get(queue).cloned().unwrap_or_default()
+    pub(crate) fn counted(&self) -> Histogram {
+        self.counted.borrow().clone()
     }
 }
 
@@ -161,17 +155,17 @@ mod tests {
         assert_eq!(drawn, [true, false, false, true, false, false, true]);
     }
 
-    /// The one that is looked at is told by its address, and counted where it was taken from.
+    /// The one that is looked at is told by its address.
     #[test]
     fn one_task_is_looked_at_at_a_time() {
         let delays = Delays::new(NonZeroU32::MIN);
         delays.woken(16);
         delays.woken(32);
-        delays.taken(32, 1);
-        assert_eq!(delays.of(1).count(), 0, "it was not this one");
-        delays.taken(16, 2);
-        assert_eq!((delays.of(2).count(), delays.of(7).count()), (1, 0));
-        delays.taken(16, 2);
-        assert_eq!(delays.of(2).count(), 1, "it is over");
+        delays.taken(32);
+        assert_eq!(delays.counted().count(), 0, "it was not this one");
+        delays.taken(16);
+        assert_eq!(delays.counted().count(), 1);
+        delays.taken(16);
+        assert_eq!(delays.counted().count(), 1, "it is over");
     }
 }

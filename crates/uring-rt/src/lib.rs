@@ -3,16 +3,20 @@
 #![deny(unsafe_code)]
 
 mod blocking;
+mod blocks;
 mod channel;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod clock;
 mod core;
+mod dma;
 mod error;
+mod frames;
 mod histogram;
 mod http;
 mod info;
 mod latencies;
+mod maps;
 mod mesh;
 mod metrics;
 mod net;
@@ -24,11 +28,13 @@ mod random;
 mod refusal;
 mod residents;
 mod runtime;
+mod schedule;
 mod service;
 mod sharded;
 mod shards;
 mod slots;
 mod spin;
+mod stall;
 mod stats;
 mod storage;
 pub mod sync;
@@ -44,25 +50,29 @@ mod waits;
 mod wheel;
 
 pub use channel::{ShardReceiver, ShardSender, shard_channel};
+pub use dma::{ArenaInfo, HugePages, Registration};
 pub use error::{ShutdownError, StartError};
 pub use histogram::Histogram;
 pub use info::{Choice, DeviceInfo, Driver, Feature, Polling, RuntimeInfo};
 pub use latencies::{OperationKind, OperationLatency};
 pub use mesh::{Mesh, MeshReceivers, MeshSendError, MeshSenders};
 pub use metrics::{MetricsEndpoint, MetricsServer};
-pub use net::{UringListener, UringNetwork, UringSocket, UringStream};
+pub use net::{UringListener, UringNetwork, UringSocket, UringStream, UringUnixListener, UringUnixStream};
 pub use prometheus::prometheus_page;
 pub use providers::UringProviders;
 pub use queues::QueueStats;
 pub use random::UringRandom;
-pub use runtime::{DriverChoice, PollChoice, Runtime, RuntimeBuilder};
+pub use runtime::{DriverChoice, PollChoice, Runtime, RuntimeBuilder, TaskRun};
+pub use schedule::{DeviceProperties, IoClassStats, IoDeviceStats, IoProperties, PropertiesError};
 pub use service::ServiceGroup;
 pub use sharded::{AtHome, Sharded};
 pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
+pub use stall::{StackFrame, StallDetection, StallReport};
 pub use stats::{ShardStats, StatsReader};
 pub use storage::{
     Merging, ReadMany, ReadView, StreamReader, StreamWriter, Streaming, UringFile, UringLock, UringStorage,
 };
+pub use sys::DmaBuffer;
 pub use sys::RingStats;
 pub use task_list::{TaskInfo, TaskList};
 pub use tasks::{Latency, Shares, TaskGroup, TaskQueue, UringJoinHandle, UringTasks};

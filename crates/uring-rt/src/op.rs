@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::core::Core;
+use crate::schedule::{Class, Place, Schedule};
 use crate::slots::Key;
-use crate::sys::{Attendance, Closed, OnDrop, Outcome, Owner, Prepared, RingId, Tag};
+use crate::sys::{Attendance, Closed, Notice, OnDrop, Outcome, Owner, Prepared, RingId, Tag};
 
 /// An operation under way. Ends with its outcome.
 ///
@@ -17,6 +18,8 @@ pub(crate) struct Op {
     core: Rc<Core>,
     state: State,
     on_drop: OnDrop,
+    /// Where it waits for its turn, or did.
+    place: Option<Place>,
 }
 
 enum State {
@@ -42,7 +45,7 @@ impl Op {
             Ok(key) => State::UnderWay(key),
             Err(Closed(outcome)) => State::Refused(Some(outcome)),
         };
-        Self { core: Rc::clone(core), state, on_drop }
+        Self { core: Rc::clone(core), state, on_drop, place: None }
     }
 
     /// Starts a read or write on the poll ring, in parts, see [`Driver::start_polled`](crate::sys::Driver).
@@ -57,6 +60,30 @@ impl Op {
         let started = driver.start_polled(prepared, part_bytes_max, Some(owner), tag, Attendance::Awaited);
         drop(driver);
         Self::of(core, started)
+    }
+
+    /// Has a read or write wait for its turn on its device, in parts of at most `part_bytes`. Dropped before, the parts
+    /// that did not begin never do.
+    pub(crate) fn wait_for_turn(
+        core: &Rc<Core>,
+        schedule: &Rc<Schedule>,
+        class: Class,
+        (ring, part_bytes): (RingId, u32),
+        prepared: Prepared,
+        (owner, tag): (Rc<dyn Owner>, Tag),
+    ) -> Self {
+        let transfer = prepared.transfer().expect("only reads and writes are scheduled");
+        let mut driver = core.driver.borrow_mut();
+        let held = driver.hold(ring, prepared, part_bytes, Some(owner), tag, Attendance::Awaited);
+        drop(driver);
+        let place = held.as_ref().ok().map(|whole| {
+            let lineage = core.queues.lineage(class.queue);
+            schedule.wait(class, lineage, transfer, part_bytes, *whole)
+        });
+        core.devices.start_due(&core.driver);
+        let mut op = Self::of(core, held);
+        op.place = place;
+        op
     }
 
     /// Starts an operation, and one behind it that begins when the first succeeded in full and is `owner`'s alone.
@@ -78,7 +105,7 @@ impl Op {
             Ok(key) => State::UnderWay(key),
             Err(Closed(outcome)) => State::Refused(Some(outcome)),
         };
-        Self { core: Rc::clone(core), state, on_drop: OnDrop::Leave }
+        Self { core: Rc::clone(core), state, on_drop: OnDrop::Leave, place: None }
     }
 
     /// Whether it was started.
@@ -107,9 +134,12 @@ impl Future for Op {
 impl Drop for Op {
     fn drop(&mut self) {
         let State::UnderWay(key) = self.state else { return };
-        let notice = self.core.driver.borrow_mut().abandon(key, self.on_drop);
-        if let Some(notice) = notice {
-            Core::give(&mut vec![notice]);
+        let mut driver = self.core.driver.borrow_mut();
+        let mut notices: Vec<Notice> = driver.abandon(key, self.on_drop).into_iter().collect();
+        if let Some(cancelled) = self.place.take().and_then(Place::leave) {
+            driver.drop_held(cancelled.whole, cancelled.parts, &mut notices);
         }
+        drop(driver);
+        Core::give(&mut notices);
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 
 use crate::histogram::Histogram;
 use crate::queues::QueueStats;
+use crate::schedule;
 use crate::stats::ShardStats;
 use crate::sys::RingStats;
 
@@ -43,6 +44,8 @@ pub fn prometheus_page<'a>(shards: impl IntoIterator<Item = (&'a str, &'a ShardS
             }
         }
     }
+    let devices = shards.iter().map(|(shard, stats)| (shard.as_str(), &stats.io_devices[..]));
+    schedule::to_prometheus(devices, &mut page);
     histograms(&mut page, &shards);
     page.into_text()
 }
@@ -127,20 +130,21 @@ pub(crate) fn label(name: &str, value: &str) -> String {
 }
 
 /// To the nanosecond.
-fn seconds(ns: u64) -> String {
+pub(crate) fn seconds(ns: u64) -> String {
     format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
 }
 
 type Row<S> = (&'static str, &'static str, fn(&S) -> u64);
 type KindRow<S> = (&'static str, Kind, &'static str, fn(&S) -> String);
 
-const COUNTERS: [Row<ShardStats>; 20] = [
+const COUNTERS: [Row<ShardStats>; 24] = [
     ("turns_total", "Turns of the loop.", |stats| stats.turns),
     ("parks_total", "Times the shard went to sleep.", |stats| stats.parks),
     ("parks_spared_total", "Times it looked around and something came.", |stats| stats.parks_spared),
     ("polls_total", "Polls of tasks.", |stats| stats.polls),
     ("tasks_spawned_total", "Tasks spawned.", |stats| stats.tasks_spawned),
     ("preemptions_total", "Times a running task was asked to yield.", |stats| stats.preemptions),
+    ("stalls_total", "Times the loop stood still, as far as watched.", |stats| stats.stalls),
     ("timers_fired_total", "Timers fired.", |stats| stats.timers_fired),
     ("bell_rings_total", "Wake-ups by other threads.", |stats| stats.bell_rings),
     ("ring_messages_total", "Those by a message to the ring.", |stats| stats.ring_messages),
@@ -154,13 +158,17 @@ const COUNTERS: [Row<ShardStats>; 20] = [
     ("poll_enters_total", "Such calls that asked a device.", |stats| stats.poll_enters),
     ("poll_completions_total", "Completions that a device was asked for.", |stats| stats.poll_completions),
     ("poll_refusals_total", "Operations that could not be polled.", |stats| stats.poll_refusals),
+    ("overflows_total", "Times completions found their queue full.", |stats| stats.overflows),
+    ("registered_operations_total", "Operations on registered memory.", |stats| stats.registered_operations),
+    ("arena_misses_total", "Buffers of the heap, as the arena had no room.", |stats| stats.arena_misses),
     ("completions_unknown_total", "Completions of no operation.", |stats| stats.completions_unknown),
 ];
 
-const GAUGES: [Row<ShardStats>; 4] = [
+const GAUGES: [Row<ShardStats>; 5] = [
     ("tasks", "Tasks now.", |stats| stats.tasks as u64),
     ("timers", "Timers set now.", |stats| stats.timers as u64),
     ("operations_in_flight", "Operations under way.", |stats| stats.operations_in_flight as u64),
+    ("arena_bytes_taken", "Bytes of the arena that buffers have.", |stats| stats.arena_bytes_taken),
     ("receive_buffers_out", "Receive buffers not yet given back.", |stats| stats.receive_buffers_out),
 ];
 

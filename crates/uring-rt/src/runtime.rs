@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::Core;
+use crate::dma::{Dma, HugePages};
 use crate::error::{ShutdownError, StartError};
 use crate::info::{self, Choice, Feature, Polling, RuntimeInfo};
 use crate::latencies::Sampler;
 use crate::providers::UringProviders;
 use crate::refusal;
+use crate::schedule::IoProperties;
+use crate::stall::{StallDetection, Watcher};
 use crate::storage::Devices;
-use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
+use crate::sys::{Arena, Driver, KernelRing, Pulse, Remote, Ring, ThreadsRing};
 
 /// One shard: an executor with its rings, on the thread that made it.
 ///
@@ -26,6 +29,8 @@ use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
 pub struct Runtime {
     core: Rc<Core>,
     patience: Duration,
+    /// Until the runtime is gone.
+    _watcher: Option<Watcher>,
 }
 
 /// How a runtime is to be. Made by [`Runtime::builder`].
@@ -42,6 +47,12 @@ pub struct RuntimeBuilder {
     shutdown_patience: Duration,
     spin_before_park: Duration,
     latency_sampling: Option<NonZeroU32>,
+    stalls: Option<StallDetection>,
+    io_properties: IoProperties,
+    dma_bytes: usize,
+    huge_pages: HugePages,
+    workers_max: u32,
+    task_run: TaskRun,
 }
 
 /// Which driver a runtime is to use. Complete by definition.
@@ -69,6 +80,18 @@ pub enum PollChoice {
     Always,
 }
 
+/// When the kernel makes the completions of what has ended. In either mode a flag tells that there is something to be made,
+/// which is how a task that computes sees that it should yield. Complete by definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TaskRun {
+    /// When the shard asks for them, `DEFER_TASKRUN`: never in the middle of anything else, and all together.
+    #[default]
+    Deferred,
+    /// Whenever the shard's thread enters the kernel, for whatever reason, `COOP_TASKRUN`: at the latest with the next tick
+    /// of its clock, also while a task computes.
+    Cooperative,
+}
+
 impl Runtime {
     /// A runtime on io_uring with the defaults of [`RuntimeBuilder`].
     ///
@@ -92,6 +115,12 @@ impl Runtime {
             shutdown_patience: Duration::from_secs(30),
             spin_before_park: Duration::ZERO,
             latency_sampling: None,
+            stalls: None,
+            io_properties: IoProperties::new(),
+            dma_bytes: 4 << 20,
+            huge_pages: HugePages::None,
+            workers_max: 16,
+            task_run: TaskRun::default(),
         }
     }
 
@@ -99,7 +128,7 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// If it is called from within itself.
+    /// If it is called from within itself, or in a process that was forked off since the runtime was made.
     pub fn block_on<F: Future>(&self, program: F) -> F::Output {
         self.core.block_on(program)
     }
@@ -124,7 +153,9 @@ impl Runtime {
                 Choice::unused(Feature::PollRing, "no file is open for direct I/O on a device that is polled")
             }
         };
-        RuntimeInfo { choices: info.choices.into_iter().chain([poll_ring]).collect(), devices, ..info }
+        let dma = &self.core.dma;
+        let choices = info.choices.into_iter().chain([poll_ring]).chain(dma.choices()).collect();
+        RuntimeInfo { choices, devices, arena: dma.info(), ..info }
     }
 
     /// A runtime on mock rings.
@@ -137,14 +168,18 @@ impl Runtime {
     ) -> Self {
         let with_arena = |ring| (ring, Arena::new(64, 4));
         let driver = Driver::new(with_arena(main), latency.map(with_arena)).unwrap();
+        let dma = Dma::new(64 << 10, HugePages::None);
         let info = RuntimeInfo {
             driver: info::Driver::Ring,
             kernel: String::new(),
             choices: Vec::new(),
             devices: Vec::new(),
+            arena: dma.info(),
+            workers_max: None,
         };
         let remote = Arc::new(Remote::new().unwrap());
-        Self { core: Core::new(driver, remote, info, polling, Some(2000), Duration::ZERO), patience }
+        let core = Core::new(driver, remote, info, polling, dma, Some(2000), Duration::ZERO).unwrap();
+        Self { core, patience, _watcher: None }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -155,7 +190,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`ShutdownError::StillInFlight`] if operations did not end in time.
+    /// [`ShutdownError::StillInFlight`] if operations did not end in time, [`ShutdownError::Forked`] if the runtime is
+    /// another process'.
     pub fn shutdown(self) -> Result<(), ShutdownError> {
         self.core.shut_down(self.patience)
     }
@@ -228,6 +264,46 @@ impl RuntimeBuilder {
         Self { latency_sampling: every_nth, ..self }
     }
 
+    /// Watches the loop for [stalls](StallDetection); nobody does by default. Costs two stores a poll, and a thread that
+    /// wakes twice within the bound.
+    pub fn stall_detection(self, detection: StallDetection) -> Self {
+        Self { stalls: Some(detection), ..self }
+    }
+
+    /// When the kernel makes completions, [`TaskRun::Deferred`] by default. The poll ring is always deferred.
+    pub fn task_run(self, mode: TaskRun) -> Self {
+        Self { task_run: mode, ..self }
+    }
+
+    /// Schedules direct reads and writes of the devices in `properties`; those of others go to the kernel as they come,
+    /// and so do all that go through the page cache. None by default.
+    ///
+    /// The reads and writes of each [queue of tasks](crate::TaskQueue) are a class, with the shares of the queue and of
+    /// the groups that it is in. A device is given no more than it does within its
+    /// [latency goal](crate::DeviceProperties::latency_goal), whatever is asked for; the rest waits here, and the classes take
+    /// turns by their shares. Long reads and writes go in parts, and one that is given up before its turn goes not at
+    /// all. Runtimes that are built with clones of one `properties`, as those of [`run_shards`](crate::run_shards), have
+    /// each device together.
+    pub fn io_properties(self, properties: IoProperties) -> Self {
+        Self { io_properties: properties, ..self }
+    }
+
+    /// How many bytes a shard's arena has, 4 MiB by default, and of which pages; 0 for none. It is made when the first of
+    /// its [buffers](crate::DmaBuffer) is asked for, and the kernel looks it up once for all rings of the shard, which
+    /// locks it in memory. Users without `CAP_IPC_LOCK` may lock so much as `RLIMIT_MEMLOCK` says: if that is too little
+    /// the arena is a half, a quarter and so on of what was asked for, or is not looked up, and
+    /// [`RuntimeInfo::arena`] says so.
+    pub fn dma_arena(self, bytes: usize, huge_pages: HugePages) -> Self {
+        Self { dma_bytes: bytes, huge_pages, ..self }
+    }
+
+    /// How many threads the kernel may have to do what would block, for all rings of the shard and of each of the two kinds
+    /// that it has; 16 by default, at least 1. Without a limit it makes as many as it sees fit, of the kind that may block
+    /// for ever as many as the user may have processes.
+    pub fn kernel_workers(self, at_most: u32) -> Self {
+        Self { workers_max: at_most, ..self }
+    }
+
     /// How long shutting down waits without anything moving, about, before it leaks; 30 s by default.
     pub fn shutdown_patience(self, patience: Duration) -> Self {
         Self { shutdown_patience: patience, ..self }
@@ -258,22 +334,38 @@ impl RuntimeBuilder {
                 Devices::polled(wanted == PollChoice::Always, Box::new(make))
             }
         };
-        let core = Core::new(driver, remote, info, devices, self.zero_copy_bytes, self.spin_before_park);
+        let dma = self.dma();
+        let devices = devices.scheduled(self.io_properties);
+        let core = Core::new(driver, remote, info, devices, dma, self.zero_copy_bytes, self.spin_before_park);
+        let core = core.map_err(refused("map a page"))?;
         if let Some(every) = self.latency_sampling {
             core.driver.borrow_mut().sample_latencies(Sampler::new(every));
             core.queues.sample_delays(every);
         }
-        Ok(Runtime { core, patience: self.shutdown_patience })
+        let watcher = match self.stalls {
+            Some(detection) => {
+                let pulse =
+                    Pulse::new(detection.signal_number()).map_err(refused("be watched for stalls"))?;
+                core.watch(&pulse);
+                Some(Watcher::start(pulse, detection).map_err(refused("make a thread that watches"))?)
+            }
+            None => None,
+        };
+        Ok(Runtime { core, patience: self.shutdown_patience, _watcher: watcher })
     }
 
     fn ring_driver(&self, remote: &Arc<Remote>) -> Result<(Driver, RuntimeInfo), StartError> {
         let mut choices = Vec::new();
-        let mut main = KernelRing::new(self.ring_entries, &mut choices).map_err(refusal::explain)?;
-        refusal::check_operations(main.missing())?;
+        let (entries, mode) = (self.ring_entries, self.task_run);
+        let mut main = KernelRing::new(entries, mode, &mut choices).map_err(refusal::explain)?;
+        refusal::check_operations(main.missing(&mut choices))?;
         choices.push(main.reach_by(remote));
+        let limit = main.limit_workers(self.workers_max.max(1));
+        let workers_max = limit.is_used().then_some(self.workers_max.max(1));
+        choices.push(limit);
         let latency = if self.has_latency_ring {
             // The same choices again, told once.
-            let mut ring = KernelRing::new(self.ring_entries, &mut Vec::new()).map_err(refusal::explain)?;
+            let mut ring = KernelRing::new(entries, mode, &mut Vec::new()).map_err(refusal::explain)?;
             ring.register_event(&**remote).map_err(refusal::explain)?;
             choices.push(Choice::used(Feature::LatencyRing, "its events ask running tasks to yield"));
             Some(ring)
@@ -284,8 +376,18 @@ impl RuntimeBuilder {
         let with_arena = |ring: KernelRing| (Box::new(ring) as Box<dyn Ring>, self.arena());
         let driver = Driver::new(with_arena(main), latency.map(with_arena)).map_err(refusal::explain)?;
         choices.push(Choice::used(Feature::BufferRing, "receives pick buffers when bytes are there"));
-        let kernel = refusal::release();
-        Ok((driver, RuntimeInfo { driver: info::Driver::Ring, kernel, choices, devices: Vec::new() }))
+        let (kernel, arena) = (refusal::release(), self.dma().info());
+        Ok((
+            driver,
+            RuntimeInfo {
+                driver: info::Driver::Ring,
+                kernel,
+                choices,
+                devices: Vec::new(),
+                arena,
+                workers_max,
+            },
+        ))
     }
 
     fn threads_driver(&self) -> Result<(Driver, RuntimeInfo), StartError> {
@@ -293,7 +395,15 @@ impl RuntimeBuilder {
         let ring = ThreadsRing::new().map_err(refused)?;
         let driver = Driver::new((Box::new(ring), self.arena()), None).map_err(refused)?;
         let (kernel, choices, devices) = (refusal::release(), Vec::new(), Vec::new());
-        Ok((driver, RuntimeInfo { driver: info::Driver::Threads, kernel, choices, devices }))
+        let arena = self.dma().info();
+        Ok((
+            driver,
+            RuntimeInfo { driver: info::Driver::Threads, kernel, choices, devices, arena, workers_max: None },
+        ))
+    }
+
+    fn dma(&self) -> Dma {
+        Dma::new(self.dma_bytes, self.huge_pages)
     }
 
     fn arena(&self) -> Arena {

@@ -7,6 +7,7 @@ use crate::latencies::OperationLatency;
 use crate::prometheus::prometheus_page;
 use crate::queues::QueueStats;
 use crate::runtime::Runtime;
+use crate::schedule::IoDeviceStats;
 use crate::sys::{DriverCounters, RingStats};
 use crate::task_list::TaskList;
 
@@ -28,6 +29,8 @@ pub struct ShardStats {
     pub tasks: usize,
     /// Times a running task was asked to yield.
     pub preemptions: u64,
+    /// Times the loop stood still for longer than [`StallDetection`](crate::StallDetection) allows, if it is watched.
+    pub stalls: u64,
     /// Timers that fired.
     pub timers_fired: u64,
     /// Timers that are set now.
@@ -54,6 +57,9 @@ pub struct ShardStats {
     pub submissions_delayed: u64,
     /// Completions that named no operation. Not zero is a defect, here or in the kernel.
     pub completions_unknown: u64,
+    /// Times a ring was entered when completions had found no room in its queue. They wait in the kernel, and none is lost,
+    /// but it costs: a larger ring has room.
+    pub overflows: u64,
     /// Calls of `io_uring_enter` that asked a device for completions; counted in `enters`, too.
     pub poll_enters: u64,
     /// Completions that a device was asked for; counted in `completions`, too. A read or write that was done in parts
@@ -63,6 +69,12 @@ pub struct ShardStats {
     pub poll_refusals: u64,
     /// Receive buffers that the ring has filled and not got back yet.
     pub receive_buffers_out: u64,
+    /// Reads, writes and zero-copy sends whose memory the kernel had looked up before: buffers of the registered arena.
+    pub registered_operations: u64,
+    /// Buffers that were asked of the arena and are of the heap, as that had no room.
+    pub arena_misses: u64,
+    /// Bytes of the arena that buffers have now.
+    pub arena_bytes_taken: u64,
     /// The task queues, in the order of their making.
     pub queues: Vec<QueueStats>,
     /// The rings, the main one first: the latency ring if there is one, the poll ring once there is one.
@@ -70,6 +82,8 @@ pub struct ShardStats {
     /// How long operations took, by kind, if [`latency_sampling`](crate::RuntimeBuilder::latency_sampling) is on; else
     /// empty.
     pub latencies: Vec<OperationLatency>,
+    /// The devices that are scheduled, of which a file was opened for direct I/O.
+    pub io_devices: Vec<IoDeviceStats>,
 }
 
 impl ShardStats {
@@ -85,6 +99,7 @@ impl ShardStats {
             buffers_picked,
             buffers_back,
             poll_refusals,
+            overflows,
         } = driver.counters();
         let counters = &core.counters;
         let rings = driver.rings();
@@ -92,14 +107,16 @@ impl ShardStats {
         let latencies = driver.latencies();
         let latencies =
             latencies.map(|(kind, latency)| OperationLatency { kind, latency: latency.clone() }).collect();
+        let (registered_operations, arena_misses, arena_bytes_taken) = core.dma.counters();
         Self {
             turns: counters.turns.get(),
             parks: counters.parks.get(),
             parks_spared: counters.parks_spared.get(),
             polls: counters.polls.get(),
             tasks_spawned: counters.spawned.get(),
-            tasks: core.tasks.borrow().len(),
+            tasks: core.tasks.len(),
             preemptions: counters.preemptions.get(),
+            stalls: core.pulse.get().map_or(0, |pulse| pulse.stalls()),
             timers_fired: counters.timers_fired.get(),
             timers: core.timers.borrow().len(),
             bell_rings: core.remote.rings(),
@@ -113,13 +130,18 @@ impl ShardStats {
             cancels,
             submissions_delayed: backlogged,
             completions_unknown: stale,
+            overflows,
             poll_enters: poll.map_or(0, |ring| ring.enters),
             poll_completions: poll.map_or(0, |ring| ring.completions),
             poll_refusals,
             receive_buffers_out: buffers_picked - buffers_back,
+            registered_operations,
+            arena_misses,
+            arena_bytes_taken,
             queues: core.queues.stats(),
             rings,
             latencies,
+            io_devices: core.devices.io_stats(|queue| core.queues.name(queue)),
         }
     }
 

@@ -58,23 +58,23 @@ impl TaskList {
                 });
             }
         }
-        let tasks = core.tasks.borrow();
-        for (_, task) in tasks.iter() {
-            task.with_joiner(|waker| waits.add(waker, || format!("the end of task {}", task.name())));
+        for task in core.tasks.iter() {
+            if let Some(joiner) = task.joiner() {
+                waits.add_to(joiner, || format!("the end of task {}", task.name()));
+            }
         }
-        let info = |task: &TaskRef| {
+        let info = |task: TaskRef| {
             let mut waits_for = waits.0.remove(&task.address()).unwrap_or_default();
-            // Who was woken has a turn to come, whatever it waited for.
             waits_for.extend(task.waits_on().name().map(str::to_owned));
             TaskInfo {
                 name: task.name().to_owned(),
-                queue: core.queues.name(task.queue()),
+                queue: core.queues.name(task.queue().index()),
                 polls: task.polls(),
                 is_ready: task.is_scheduled(),
                 waits_for,
             }
         };
-        Self(tasks.iter().map(|(_, task)| task).map(info).collect())
+        Self(core.tasks.iter().map(info).collect())
     }
 
     /// One by one.
@@ -139,11 +139,15 @@ struct Waits(BTreeMap<usize, Vec<String>>);
 impl Waits {
     fn add(&mut self, waker: &Waker, what: impl FnOnce() -> String) {
         if let Some(task) = woken_by(waker) {
-            let (waits, what) = (self.0.entry(task).or_default(), what());
-            // Each operation of a socket tells all who wait for it.
-            if !waits.contains(&what) {
-                waits.push(what);
-            }
+            self.add_to(task, what);
+        }
+    }
+
+    fn add_to(&mut self, task: usize, what: impl FnOnce() -> String) {
+        let (waits, what) = (self.0.entry(task).or_default(), what());
+        // Each operation of a socket tells all who wait for it.
+        if !waits.contains(&what) {
+            waits.push(what);
         }
     }
 }

@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use crate::core::Core;
 use crate::info::{DeviceInfo, Polling};
-use crate::sys::Ring;
+use crate::schedule::{IoDeviceStats, IoProperties, Schedule, Schedules};
+use crate::sys::{Driver, Notice, Ring};
 
 /// The devices of one shard's direct files, by major and minor number.
 pub(crate) struct Devices {
@@ -20,6 +21,7 @@ pub(crate) struct Devices {
     is_unchecked: bool,
     /// Makes the poll ring, when the first device is to be polled.
     make_ring: RefCell<Option<MakeRing>>,
+    schedules: Schedules,
 }
 
 pub(crate) type Number = (u32, u32);
@@ -30,6 +32,8 @@ pub(crate) struct Device {
     number: Number,
     polling: Cell<Polling>,
     limits: Limits,
+    /// Of a device whose properties are known.
+    schedule: Option<Rc<Schedule>>,
 }
 
 /// What the kernel tells of a block device.
@@ -43,13 +47,38 @@ impl Devices {
     /// None is polled, for this reason.
     pub(crate) fn unpolled(why: Polling) -> Self {
         let (known, make_ring) = (RefCell::default(), RefCell::new(None));
-        Self { known, unpolled: Some(why), is_unchecked: false, make_ring }
+        Self { known, unpolled: Some(why), is_unchecked: false, make_ring, schedules: Schedules::default() }
     }
 
     /// Those are polled that can be, or all.
     pub(crate) fn polled(is_unchecked: bool, make_ring: MakeRing) -> Self {
         let (known, make_ring) = (RefCell::default(), RefCell::new(Some(make_ring)));
-        Self { known, unpolled: None, is_unchecked, make_ring }
+        Self { known, unpolled: None, is_unchecked, make_ring, schedules: Schedules::default() }
+    }
+
+    /// Those with properties are scheduled.
+    pub(crate) fn scheduled(self, properties: IoProperties) -> Self {
+        Self { schedules: Schedules::new(properties), ..self }
+    }
+
+    /// See [`Schedules::start_due`].
+    pub(crate) fn start_due(&self, driver: &RefCell<Driver>) {
+        self.schedules.start_due(driver);
+    }
+
+    /// See [`Schedules::next_due`].
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.schedules.next_due()
+    }
+
+    /// See [`Schedules::stop_waiting`].
+    pub(crate) fn stop_waiting(&self, driver: &RefCell<Driver>, notices: &mut Vec<Notice>) {
+        self.schedules.stop_waiting(driver, notices);
+    }
+
+    /// What went to the devices that are scheduled.
+    pub(crate) fn io_stats(&self, name_of: impl Fn(u32) -> String) -> Vec<IoDeviceStats> {
+        self.schedules.stats(name_of)
     }
 
     /// The device with this number. Looked at once, on a thread.
@@ -69,6 +98,7 @@ impl Devices {
             number,
             polling: Cell::new(polling),
             limits: limits.unwrap_or(Limits { has_poll_queue: false, part_bytes_max: PART_BYTES_SAFE }),
+            schedule: core.devices.schedules.add(number),
         });
         core.devices.known.borrow_mut().insert(number, Rc::clone(&device));
         device
@@ -112,6 +142,10 @@ impl Device {
     /// The largest part of a polled read or write, if they are polled.
     pub(super) fn polled_part_bytes(&self) -> Option<u32> {
         (self.polling.get() == Polling::Polled).then_some(self.limits.part_bytes_max)
+    }
+
+    pub(super) fn schedule(&self) -> Option<&Rc<Schedule>> {
+        self.schedule.as_ref()
     }
 
     /// It refused.

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +21,9 @@ use super::{metadata_of, no_direct_io};
 use crate::core::Core;
 use crate::info::Polling;
 use crate::op::Op;
-use crate::sys::{Attendance, Completion, OnDrop, Owner, Prepared, RingId, Stat, Tag};
+use crate::schedule::{Charge, Class, Direction, REQUESTS_MAX, Schedule, Transfer, Urgency};
+use crate::sys::{Attendance, Completion, DmaBuffer, OnDrop, Owner, Prepared, RingId, Stat, Tag};
+use crate::tasks::TaskQueue;
 use crate::waiters::Waiters;
 use crate::waits::WaitsOn;
 
@@ -31,6 +34,8 @@ use crate::waits::WaitsOn;
 #[derive(Clone)]
 pub struct UringFile {
     state: Rc<State>,
+    /// Whose its reads and writes are, if not the running task's.
+    class: Option<u32>,
 }
 
 struct State {
@@ -66,6 +71,9 @@ struct Syncs {
     failure: RefCell<Option<(ErrorKind, String)>>,
 }
 
+/// A write that may not go at once.
+struct Waits;
+
 /// What a sync makes durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extent {
@@ -95,7 +103,7 @@ impl UringFile {
             return Err(ErrorKind::IsADirectory.into());
         }
         if !options.is_direct() {
-            return Ok(Self { state });
+            return Ok(Self { state, class: None });
         }
         let alignment = match stat.direct_alignment() {
             Some((memory, offset)) => {
@@ -110,7 +118,7 @@ impl UringFile {
         state.block_bytes.set(stat.block_bytes().max(1));
         let device = Devices::of(&state.core, stat.device()).await;
         assert!(state.device.set(device).is_ok(), "a file is opened once");
-        Ok(Self { state })
+        Ok(Self { state, class: None })
     }
 
     /// Whether reads and writes are polled, or why not. Writes that make the file longer, and those of parts of a block
@@ -118,6 +126,49 @@ impl UringFile {
     /// process must not cut a file that has polled writes under way.
     pub fn polling(&self) -> Polling {
         self.state.device.get().map_or(Polling::Buffered, |device| device.polling())
+    }
+
+    /// Takes the room of a range of bytes away, which then read as zeros; the length stays. Of a block of the file system
+    /// that is partly in the range the bytes are zeroed, and the room is kept. Nothing is durable before a sync.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](ErrorKind::Unsupported) if the file system cannot; an empty range is no error.
+    ///
+    /// # Panics
+    ///
+    /// If the range ends before it starts.
+    pub fn deallocate(&self, range: Range<u64>) -> impl Future<Output = io::Result<()>> + use<> {
+        assert!(range.start <= range.end, "{range:?} ends before it starts");
+        let state = Rc::clone(&self.state);
+        async move {
+            let fd = state.writable_fd()?;
+            if range.is_empty() {
+                return Ok(());
+            }
+            state.writes.settle().await;
+            state
+                .start_write(Prepared::deallocate(&fd, range), None)
+                .await
+                .result()
+                .map(|_| ())
+                .map_err(exact)
+        }
+    }
+
+    /// A handle to the same file whose reads and writes wait for their turn among those of `queue`, rather than of the
+    /// queue that the calling task is in. That matters only where devices are
+    /// [scheduled](crate::RuntimeBuilder::io_properties).
+    pub fn in_queue(&self, queue: TaskQueue) -> Self {
+        Self { class: Some(queue.number()), ..self.clone() }
+    }
+
+    /// A buffer that the file takes as it is: of the arena if the file is direct.
+    pub(super) fn buffer(&self, len: usize) -> DmaBuffer {
+        match self.state.alignment.get().memory_bytes {
+            memory_bytes if self.is_direct() && memory_bytes <= PAGE_BYTES => self.state.core.alloc_dma(len),
+            memory_bytes => DmaBuffer::on_heap(len, memory_bytes),
+        }
     }
 
     /// Syncs, or shares a sync that begins after this.
@@ -256,7 +307,9 @@ impl Owner for State {
             return self.device.get().into_iter().for_each(|device| device.demote());
         }
         let is_write = [TAG_WRITE_EVEN, TAG_WRITE_ODD].contains(&completion.tag);
-        if is_write && completion.owned.is_some() && result < 0 {
+        // One that was given up before its turn has not failed.
+        let has_failed = result < 0 && result != -libc::ECANCELED;
+        if is_write && completion.owned.is_some() && has_failed {
             self.writes.keep_error(exact(io::Error::from_raw_os_error(-result)));
         }
         if completion.was_told {
@@ -282,10 +335,11 @@ impl File for UringFile {
         buf: B,
         offset: u64,
     ) -> impl Future<Output = BufResult<usize, B>> + use<B> {
-        let state = Rc::clone(&self.state);
+        let (state, class) = (Rc::clone(&self.state), self.class);
         async move {
             let len = buf.bytes_total();
-            let fd = match state.check_alignment(&buf, len, offset).and_then(|()| state.fd()) {
+            let checked = state.check_alignment(&buf, len, offset).and_then(|()| state.check_room());
+            let fd = match checked.and_then(|()| state.fd()) {
                 Ok(fd) => fd,
                 Err(error) => return (Err(error), buf),
             };
@@ -293,16 +347,17 @@ impl File for UringFile {
                 return (Ok(0), buf);
             }
             let prepared = Prepared::read(&fd, buf, offset);
-            let op = state.start_transfer(prepared, TAG_OTHER);
+            let op = state.start_transfer(prepared, TAG_OTHER, class);
             op.await.into_filled()
         }
     }
 
     fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> impl Future<Output = BufResult<usize, B>> + use<B> {
-        let state = Rc::clone(&self.state);
+        let (state, class) = (Rc::clone(&self.state), self.class);
         async move {
             let len = buf.bytes_init();
-            let fd = match state.check_alignment(&buf, len, offset).and_then(|()| state.writable_fd()) {
+            let checked = state.check_alignment(&buf, len, offset).and_then(|()| state.check_room());
+            let fd = match checked.and_then(|()| state.writable_fd()) {
                 Ok(fd) => fd,
                 Err(error) => return (Err(error), buf),
             };
@@ -310,7 +365,7 @@ impl File for UringFile {
                 return (Ok(0), buf);
             }
             let prepared = Prepared::write(&fd, buf, offset);
-            let (count, buf) = state.start_write(prepared).await.into_sent();
+            let (count, buf) = state.start_write(prepared, class).await.into_sent();
             if let Ok(count) = count {
                 state.note_length(offset.saturating_add(count as u64));
             }
@@ -334,13 +389,13 @@ impl File for UringFile {
                 return Ok(());
             }
             let prepared = Prepared::fallocate(&fd, length);
-            state.start_write(prepared).await.result().map_err(exact)?;
+            state.start_write(prepared, None).await.result().map_err(exact)?;
             state.note_length(length);
             Ok(())
         }
     }
 
-    /// As the trait says, on a thread: the ring has no operation for it before Linux 6.9.
+    /// As the trait says; on a thread if the kernel is older than 6.9, whose ring has no operation for it.
     fn set_len(&self, length: u64) -> impl Future<Output = io::Result<()>> + use<> {
         let state = Rc::clone(&self.state);
         async move {
@@ -348,6 +403,10 @@ impl File for UringFile {
             // No write that counts on the length begins behind the cut.
             state.length_known.set(state.length_known.get().min(length));
             state.writes.settle().await;
+            if state.core.driver.borrow().can_truncate() {
+                let prepared = Prepared::truncate(&fd, length);
+                return state.start_write(prepared, None).await.result().map(|_| ()).map_err(exact);
+            }
             let cut = state.core.pool.run(move || rustix::fs::ftruncate(&fd, length));
             cut.await?.map_err(|errno| exact(errno.into()))
         }
@@ -402,8 +461,13 @@ impl File for UringFile {
             if len == 0 || state.syncs.is_under_way.get() {
                 return file.write_all_then_sync(buf, offset).await;
             }
+            // What waits for its turn cannot be linked to what does not.
+            let Ok(charge) = state.admit_write(len, file.class) else {
+                return file.write_all_then_sync(buf, offset).await;
+            };
             let after = state.syncs.begun.get();
-            let (write, sync) = (Prepared::write(&fd, buf, offset), Prepared::fdatasync(&fd));
+            let write = Prepared::write(&fd, buf, offset);
+            let (write, sync) = (charge.into_iter().fold(write, Prepared::charged), Prepared::fdatasync(&fd));
             let op = state.start_linked(write, sync);
             let (count, buf) = op.await.into_sent();
             match count {
@@ -432,23 +496,84 @@ impl State {
     /// Starts an operation that is counted, if it is started at all.
     fn start(self: &Rc<Self>, prepared: Prepared, tag: Tag) -> Op {
         let owner = Rc::clone(self) as Rc<dyn Owner>;
-        let op = Op::start(&self.core, RingId::Main, prepared, Some(owner), tag, OnDrop::Leave);
-        if op.is_started() {
-            self.begin();
-        }
-        op
+        self.counted(Op::start(&self.core, RingId::Main, prepared, Some(owner), tag, OnDrop::Leave))
     }
 
-    /// As [`Self::start`]; on the poll ring, if the device is polled.
-    fn start_transfer(self: &Rc<Self>, prepared: Prepared, tag: Tag) -> Op {
-        let Some(part_bytes_max) = self.device.get().and_then(|device| device.polled_part_bytes()) else {
-            return self.start(prepared, tag);
-        };
-        if !self.is_polled_safely(&prepared) {
-            return self.start(prepared, tag);
+    /// As [`Self::start`]; on the poll ring, if the device is polled, and in its turn, if that is scheduled.
+    fn start_transfer(self: &Rc<Self>, prepared: Prepared, tag: Tag, class: Option<u32>) -> Op {
+        let Some(device) = self.device.get() else { return self.start(prepared, tag) };
+        let polled = device.polled_part_bytes().filter(|_| self.is_polled_safely(&prepared));
+        if let Some(schedule) = device.schedule()
+            && prepared.transfer_bytes().is_some()
+        {
+            return self.start_in_turn(schedule, polled, prepared, tag, class);
         }
+        let Some(part_bytes_max) = polled else { return self.start(prepared, tag) };
         let owner = Rc::clone(self) as Rc<dyn Owner>;
-        let op = Op::start_polled(&self.core, prepared, part_bytes_max, owner, tag);
+        self.counted(Op::start_polled(&self.core, prepared, part_bytes_max, owner, tag))
+    }
+
+    /// At once, if that may be, or when its turn comes.
+    fn start_in_turn(
+        self: &Rc<Self>,
+        schedule: &Rc<Schedule>,
+        polled_part_bytes: Option<u32>,
+        prepared: Prepared,
+        tag: Tag,
+        class: Option<u32>,
+    ) -> Op {
+        let class = self.class(class);
+        let part_bytes = schedule.part_bytes(self.unit_bytes()).min(polled_part_bytes.unwrap_or(u32::MAX));
+        let ring = if polled_part_bytes.is_some() { RingId::Poll } else { RingId::Main };
+        let owner = Rc::clone(self) as Rc<dyn Owner>;
+        let transfer = prepared.transfer().expect("only reads and writes are scheduled");
+        let charge = if transfer.bytes > part_bytes { None } else { schedule.admit(class, transfer) };
+        self.counted(if let Some(charge) = charge {
+            Op::start(&self.core, ring, prepared.charged(charge), Some(owner), tag, OnDrop::Leave)
+        } else {
+            let parts = (ring, part_bytes);
+            Op::wait_for_turn(&self.core, schedule, class, parts, prepared, (owner, tag))
+        })
+    }
+
+    /// Lets a write go at once, if that may be; with nothing to be charged where nobody counts.
+    fn admit_write(&self, len: usize, class: Option<u32>) -> Result<Option<Charge>, Waits> {
+        let Some(schedule) = self.device.get().and_then(|device| device.schedule()) else { return Ok(None) };
+        let bytes = u32::try_from(len).unwrap_or(u32::MAX);
+        if bytes > schedule.part_bytes(self.unit_bytes()) {
+            return Err(Waits);
+        }
+        let transfer = Transfer { direction: Direction::Write, bytes };
+        schedule.admit(self.class(class), transfer).map(Some).ok_or(Waits)
+    }
+
+    /// Whose a read or write is: that of a queue, or else of the running task's.
+    fn class(&self, named: Option<u32>) -> Class {
+        let queue = named.unwrap_or_else(|| self.core.queue_now());
+        let urgency = match self.core.queues.latency(queue) {
+            Some(_) => Urgency::Urgent,
+            None => Urgency::Bulk,
+        };
+        Class { queue, urgency }
+    }
+
+    /// Parts that begin and end at multiples of this keep the file's alignment.
+    fn unit_bytes(&self) -> u32 {
+        let Alignment { memory_bytes, offset_bytes } = self.alignment.get();
+        u32::try_from(offset_bytes.max(memory_bytes as u64)).expect("alignments are small")
+    }
+
+    /// Checks that one more may wait for its turn.
+    fn check_room(&self) -> io::Result<()> {
+        let schedule = self.device.get().and_then(|device| device.schedule());
+        let Some(schedule) = schedule.filter(|schedule| schedule.is_full()) else { return Ok(()) };
+        let (major, minor) = schedule.number();
+        let message =
+            format!("{REQUESTS_MAX} requests wait for device {major}:{minor}: await some before more");
+        Err(io::Error::new(ErrorKind::ResourceBusy, message))
+    }
+
+    fn counted(&self, op: Op) -> Op {
         if op.is_started() {
             self.begin();
         }
@@ -474,9 +599,9 @@ impl State {
         self.length_known.set(self.length_known.get().max(end));
     }
 
-    fn start_write(self: &Rc<Self>, prepared: Prepared) -> Op {
+    fn start_write(self: &Rc<Self>, prepared: Prepared, class: Option<u32>) -> Op {
         let set = self.writes.begin();
-        let op = self.start_transfer(prepared, write_tag(set));
+        let op = self.start_transfer(prepared, write_tag(set), class);
         if !op.is_started() {
             self.writes.end(set);
         }

@@ -9,9 +9,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use samestep_provider_traits::{AlignedBuf, Alignment, File, IoBuf, IoBufMut};
+use samestep_provider_traits::{Alignment, File, IoBuf, IoBufMut};
 
 use super::file::UringFile;
+use crate::sys::DmaBuffer;
 
 /// Which reads are joined into one, and how many are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +46,17 @@ struct Read {
 
 enum State {
     UnderWay(Pin<Box<dyn Future<Output = Ended>>>),
-    Done(Rc<AlignedBuf>, usize),
+    Done(Rc<DmaBuffer>, usize),
     Failed(io::ErrorKind, Option<i32>, String),
 }
 
 /// How a read went, its buffer, and how many bytes it has.
-type Ended = (io::Result<()>, AlignedBuf, usize);
+type Ended = (io::Result<()>, DmaBuffer, usize);
 
 /// Bytes that were read; several may lie in one buffer. Clones are handles to the same bytes.
 #[derive(Clone)]
 pub struct ReadView {
-    buf: Rc<AlignedBuf>,
+    buf: Rc<DmaBuffer>,
     range: Range<usize>,
 }
 
@@ -146,7 +147,7 @@ impl ReadMany {
 
 impl Read {
     fn new(file: &UringFile, range: Range<u64>, wanted: VecDeque<Range<u64>>) -> Self {
-        let Alignment { memory_bytes, offset_bytes } = file.alignment();
+        let Alignment { offset_bytes, .. } = file.alignment();
         let start = range.start - range.start % offset_bytes;
         let len = range
             .end
@@ -155,13 +156,13 @@ impl Read {
         let file = file.clone();
         let reading = async move {
             if range.is_empty() {
-                return (Ok(()), AlignedBuf::zeroed(0, memory_bytes), 0);
+                return (Ok(()), DmaBuffer::on_heap(0, 1), 0);
             }
             let Some(len) = len else {
                 let error = io::Error::new(io::ErrorKind::InvalidInput, "a range behind the largest offset");
-                return (Err(error), AlignedBuf::zeroed(0, memory_bytes), 0);
+                return (Err(error), DmaBuffer::on_heap(0, 1), 0);
             };
-            read_to_end(&file, AlignedBuf::zeroed(len, memory_bytes), start).await
+            read_to_end(&file, file.buffer(len), start).await
         };
         Self { start, wanted, state: State::UnderWay(Box::pin(reading)) }
     }
@@ -231,7 +232,7 @@ impl fmt::Debug for ReadMany {
 }
 
 /// Fills the buffer, or reads up to the end of the file, and tells how many bytes that were.
-async fn read_to_end(file: &UringFile, mut buf: AlignedBuf, start: u64) -> Ended {
+async fn read_to_end(file: &UringFile, mut buf: DmaBuffer, start: u64) -> Ended {
     let (total, unit) = (buf.bytes_total(), file.alignment().offset_bytes);
     let mut count = 0;
     while count < total {

@@ -5,9 +5,12 @@
 //! [`Owner`]. The driver is dropped drained, or leaks: see [`Driver::drain`].
 
 mod counters;
+mod held;
+mod outcome;
 mod polled;
 mod samples;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -15,18 +18,21 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use samestep_provider_traits::{IoBuf, IoBufMut};
+use samestep_provider_traits::IoBufMut;
 
 pub use self::counters::RingStats;
 pub(crate) use self::counters::{DriverCounters, LaneCounters};
-use self::polled::Parts;
+use self::held::Parts;
+pub(crate) use self::outcome::{Closed, Outcome, Owned, outcome};
 use self::samples::Samples;
 use super::arena::Arena;
+use super::dma::DmaArena;
 use super::erased::Erased;
 use super::message::USER_DATA_SILENT;
-use super::ring::{Cqe, Ring, Wait, is_harmless, picked_buffer};
+use super::ring::{Cqe, Registered, Ring, Wait, is_harmless, picked_buffer};
 use super::sqe::{Op, Prepared, Sqe};
 use crate::clock::monotonic;
+use crate::schedule::Charge;
 use crate::slots::{Key, Slots};
 
 /// Whose operation it is: keeps the descriptor open, and is told what nobody awaits.
@@ -70,21 +76,6 @@ pub(crate) struct Picked {
 /// [`TAG_UNTOLD`].
 pub(crate) type Tag = u8;
 
-/// What an operation brought, and what it owned.
-pub(crate) struct Outcome {
-    result: i32,
-    owned: Owned,
-    /// Let go outside of any borrow of the driver, as it may start operations when it is dropped.
-    _owner: Option<Rc<dyn Owner>>,
-}
-
-/// What an operation owned, once the kernel is done with it.
-pub(crate) struct Owned {
-    value: Erased,
-    /// How many bytes from its front the kernel wrote to the buffer.
-    filled: Option<usize>,
-}
-
 /// Who gets the outcome of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attendance {
@@ -113,7 +104,11 @@ pub(crate) struct Driver {
     poll: Option<usize>,
     /// Freed after all rings were drained, or not at all.
     records: ManuallyDrop<Slots<Record>>,
+    /// Whether something may be under way on the latency ring.
+    are_urgent_under_way: Rc<Cell<bool>>,
     cqes: Vec<Cqe>,
+    /// What rings look up for good, those to come, too.
+    arena: Option<Rc<DmaArena>>,
     counters: DriverCounters,
     /// Of rings that are gone.
     counters_before: Vec<LaneCounters>,
@@ -166,6 +161,8 @@ struct Record {
     result_before: Option<i32>,
     /// Of an operation that is done in parts.
     parts: Option<Box<Parts>>,
+    /// Dropped when it has ended.
+    charge: Option<Charge>,
     state: State,
 }
 
@@ -211,7 +208,9 @@ impl Driver {
             poll: None,
             lanes: std::iter::once(main).chain(latency).map(lane).collect(),
             records: ManuallyDrop::new(Slots::new()),
+            are_urgent_under_way: Rc::default(),
             cqes: Vec::new(),
+            arena: None,
             counters: DriverCounters::default(),
             counters_before: Vec::new(),
             samples: None,
@@ -270,7 +269,7 @@ impl Driver {
         tag: Tag,
         attendance: Attendance,
     ) -> Result<(Key, Sqe), Closed> {
-        let Prepared { op, owned, fills } = prepared;
+        let Prepared { op, owned, fills, charge } = prepared;
         if self.phase != Phase::Open {
             let kept = Owned { value: owned, filled: None };
             return Err(Closed(Outcome { result: -libc::ECANCELED, owned: kept, _owner: owner }));
@@ -280,7 +279,7 @@ impl Driver {
             Attendance::Detached => State::Detached,
         };
         let (result_before, parts) = (None, None);
-        let record = Record { owned, fills, owner, tag, ring, op, result_before, parts, state };
+        let record = Record { owned, fills, owner, tag, ring, op, result_before, parts, charge, state };
         let key = self.records.insert(record);
         self.counters.started += 1;
         if let Some(samples) = &mut self.samples {
@@ -288,6 +287,9 @@ impl Driver {
         }
         let lane = self.lane_of(ring);
         self.lanes[lane].in_flight += 1;
+        if self.latency == Some(lane) {
+            self.are_urgent_under_way.set(true);
+        }
         Ok((key, Sqe { user_data: key.to_bits(), is_linked: false, op }))
     }
 
@@ -327,8 +329,8 @@ impl Driver {
     pub(crate) fn cancel(&mut self, key: Key) {
         let Some(record) = self.records.get(key) else { return };
         let ring = record.ring;
-        if ring == RingId::Poll {
-            // What a device was given it does.
+        // What a device was given it does, and what was leaked is heard of no more.
+        if ring == RingId::Poll || self.phase == Phase::Leaked {
             return;
         }
         self.counters.cancels += 1;
@@ -364,6 +366,11 @@ impl Driver {
         // Nothing comes of a ring on which nothing is under way.
         let lane = self.latency.and_then(|lane| self.lanes.get(lane));
         lane.is_some_and(|lane| lane.in_flight > 0 && lane.ring.has_events())
+    }
+
+    /// Tells whether [`Self::has_urgent_events`] is worth asking, without a borrow of the driver.
+    pub(crate) fn are_urgent_under_way(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.are_urgent_under_way)
     }
 
     /// Whether a ring has news, or was given something that it does not know of yet.
@@ -418,9 +425,32 @@ impl Driver {
         }
     }
 
+    /// Has the rings look up the memory of `arena` for good, and those to come. One that cannot does without.
+    ///
+    /// # Errors
+    ///
+    /// Why the main ring does not, see [`Ring::register_arena`].
+    pub(crate) fn register_arena(&mut self, arena: &Rc<DmaArena>) -> io::Result<Registered> {
+        let mut lanes = self.lanes.iter_mut();
+        let main = lanes.next().ok_or(io::ErrorKind::Unsupported)?;
+        let mut how = main.ring.register_arena(arena)?;
+        for lane in lanes {
+            if let Ok(Registered::Each) = lane.ring.register_arena(arena) {
+                how = Registered::Each;
+            }
+        }
+        self.arena = Some(Rc::clone(arena));
+        Ok(how)
+    }
+
     /// Operations under way.
     pub(crate) fn in_flight(&self) -> usize {
         self.lanes.iter().map(|lane| lane.in_flight).sum()
+    }
+
+    /// Whether files are cut by an operation of the main ring.
+    pub(crate) fn can_truncate(&self) -> bool {
+        self.lanes.first().is_some_and(|main| main.ring.can_truncate())
     }
 
     /// Ends everything: no operation starts from here on, all are asked to end, and this waits for the last
@@ -478,6 +508,7 @@ impl Driver {
             self.phase = Phase::Leaked;
             return Err(left);
         }
+        self.counters = self.counters();
         for lane in self.lanes.drain(..) {
             self.counters_before.push(lane.counters);
             drop(ManuallyDrop::into_inner(lane.ring));
@@ -485,6 +516,13 @@ impl Driver {
         }
         self.phase = Phase::Drained;
         Ok(())
+    }
+
+    /// Gives everything up as it is, for good: in a process that was forked off, whose rings are its parent's.
+    pub(crate) fn leak(&mut self) {
+        if self.phase != Phase::Drained {
+            self.phase = Phase::Leaked;
+        }
     }
 
     /// Where a ring is, or what does in its place.
@@ -550,6 +588,9 @@ impl Driver {
             self.complete(lane, cqe, notices);
         }
         self.cqes = cqes;
+        if self.latency == Some(lane) {
+            self.are_urgent_under_way.set(self.lanes[lane].in_flight > 0);
+        }
     }
 
     fn complete(&mut self, lane: usize, cqe: Cqe, notices: &mut Vec<Notice>) {
@@ -606,6 +647,7 @@ impl Driver {
     /// An operation has ended, all its parts included.
     fn end(&mut self, key: Key, result: i32, buffer: Option<Picked>, notices: &mut Vec<Notice>) {
         let record = self.records.get_mut(key).expect("looked at by the caller");
+        record.charge = None;
         if let Some(samples) = &mut self.samples {
             samples.end(key, &record.op);
         }
@@ -672,80 +714,6 @@ impl Lane {
     }
 }
 
-impl Owned {
-    fn new(value: Erased, fills: Option<u32>, result: i32) -> Self {
-        let filled = fills.map(|len| {
-            let count = u32::try_from(result).unwrap_or(0);
-            assert!(count <= len, "the kernel wrote {count} bytes into {len}");
-            count as usize
-        });
-        Self { value, filled }
-    }
-
-    /// What was given, if it is no buffer that was to be filled.
-    pub(crate) fn take<T: 'static>(self) -> T {
-        self.value.take()
-    }
-
-    /// The buffer of a read or receive, filled.
-    pub(crate) fn into_filled<B: IoBufMut>(self) -> B {
-        let filled = self.filled;
-        let mut buf: B = self.value.take();
-        set_filled(&mut buf, filled);
-        buf
-    }
-
-    /// As [`Self::into_filled`] for a buffer beside something else.
-    pub(crate) fn into_filled_with<B: IoBufMut, T: 'static>(self) -> (B, T) {
-        let filled = self.filled;
-        let (mut buf, beside): (B, T) = self.value.take();
-        set_filled(&mut buf, filled);
-        (buf, beside)
-    }
-}
-
-impl Outcome {
-    /// Not negative, or the error.
-    pub(crate) fn result(&self) -> io::Result<u32> {
-        outcome(self.result)
-    }
-
-    /// What the operation owned.
-    pub(crate) fn take<T: 'static>(self) -> (io::Result<u32>, T) {
-        (outcome(self.result), self.owned.take())
-    }
-
-    /// The buffer of a write or send, and how many bytes of it were taken.
-    pub(crate) fn into_sent<B: IoBuf>(self) -> (io::Result<usize>, B) {
-        (outcome(self.result).map(|count| count as usize), self.owned.take())
-    }
-
-    /// The buffer of a read or receive, filled, and how many bytes that were.
-    pub(crate) fn into_filled<B: IoBufMut>(self) -> (io::Result<usize>, B) {
-        let filled = self.owned.filled;
-        let mut buf: B = self.owned.take();
-        let count = outcome(self.result).map(|_| set_filled(&mut buf, filled));
-        (count, buf)
-    }
-}
-
-fn set_filled<B: IoBufMut>(buf: &mut B, filled: Option<usize>) -> usize {
-    let count = filled.expect("the operation was one that fills its buffer");
-    // SAFETY: the kernel wrote that many bytes from the front, and was asked for no more than fit, see
-    // `Owned::new`.
-    unsafe { buf.set_init(count) };
-    count
-}
-
-/// The driver was shut down: the operation was not started, and this is what it owned.
-pub(crate) struct Closed(pub(crate) Outcome);
-
-impl std::fmt::Debug for Closed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Closed")
-    }
-}
-
 fn notice_of(owner: Option<Rc<dyn Owner>>, tag: Tag, result: i32, kept: Owned, was_told: bool) -> Notice {
     match owner {
         Some(owner) => Notice::Tell(
@@ -759,10 +727,6 @@ fn notice_of(owner: Option<Rc<dyn Owner>>, tag: Tag, result: i32, kept: Owned, w
 /// A submission whose completion tells nothing.
 fn unrecorded(op: Op) -> Sqe {
     Sqe { user_data: USER_DATA_SILENT, is_linked: false, op }
-}
-
-pub(crate) fn outcome(result: i32) -> io::Result<u32> {
-    u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
 
 /// The tag of operations whose owner need not be told.

@@ -12,6 +12,7 @@ use samestep_provider_traits::{IoBuf, IoBufMut};
 
 use super::address::Address;
 use super::erased::Erased;
+use crate::schedule::{Charge, Direction, Transfer};
 
 /// One submission. The addresses in it stay valid until its last completion, see [`Prepared`].
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,12 @@ pub(crate) enum Op {
     Fsync { fd: RawFd, data_only: bool },
     /// Gives a file room up to this length.
     Fallocate { fd: RawFd, len: u64 },
+    /// Takes the room of a part of a file away, which then reads as zeros.
+    Deallocate { fd: RawFd, offset: u64, len: u64 },
+    /// Cuts a file to this length, or makes it longer by a hole. Not before Linux 6.9, see [`Ring::can_truncate`].
+    ///
+    /// [`Ring::can_truncate`]: super::ring::Ring::can_truncate
+    Truncate { fd: RawFd, len: u64 },
     /// Receives from a stream.
     Recv { fd: RawFd, to: *mut u8, len: u32 },
     /// Receives from a stream into buffers of the ring, until cancelled or out of buffers.
@@ -56,8 +63,10 @@ pub(crate) enum Op {
     OpenAt { folder: RawFd, path: *const libc::c_char, flags: i32, mode: u32 },
     /// Renames a file, relative to a folder.
     RenameAt { folder: RawFd, from: *const libc::c_char, to: *const libc::c_char },
-    /// Removes a file, relative to a folder.
-    UnlinkAt { folder: RawFd, path: *const libc::c_char },
+    /// Gives a file a second name, relative to a folder.
+    LinkAt { folder: RawFd, from: *const libc::c_char, to: *const libc::c_char },
+    /// Removes a file, or with `AT_REMOVEDIR` an empty folder, relative to a folder.
+    UnlinkAt { folder: RawFd, path: *const libc::c_char, flags: i32 },
     /// Makes a folder, relative to another.
     MkDirAt { folder: RawFd, path: *const libc::c_char, mode: u32 },
     /// Tells what is at a path, or of an open file if the path is empty.
@@ -99,6 +108,15 @@ impl Op {
         }
     }
 
+    /// The memory that it reads or writes, of those for which a ring can look that up beforehand.
+    pub(super) fn memory(&self) -> Option<(*const u8, u32)> {
+        match *self {
+            Self::Read { to, len, .. } => Some((to.cast_const(), len)),
+            Self::Write { from, len, .. } | Self::SendZeroCopy { from, len, .. } => Some((from, len)),
+            _ => None,
+        }
+    }
+
     /// The operation's name, for people.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -107,6 +125,8 @@ impl Op {
             Self::Fsync { data_only: true, .. } => "fdatasync",
             Self::Fsync { .. } => "fsync",
             Self::Fallocate { .. } => "fallocate",
+            Self::Deallocate { .. } => "deallocate",
+            Self::Truncate { .. } => "truncate",
             Self::Recv { .. } | Self::RecvMulti { .. } => "recv",
             Self::Send { .. } => "send",
             Self::SendZeroCopy { .. } => "zero-copy send",
@@ -117,6 +137,7 @@ impl Op {
             Self::ReadEvent { .. } => "wake-up",
             Self::OpenAt { .. } => "open",
             Self::RenameAt { .. } => "rename",
+            Self::LinkAt { .. } => "link",
             Self::UnlinkAt { .. } => "unlink",
             Self::MkDirAt { .. } => "mkdir",
             Self::Statx { .. } => "statx",
@@ -133,6 +154,8 @@ impl Op {
             | Self::Write { fd, .. }
             | Self::Fsync { fd, .. }
             | Self::Fallocate { fd, .. }
+            | Self::Deallocate { fd, .. }
+            | Self::Truncate { fd, .. }
             | Self::Recv { fd, .. }
             | Self::RecvMulti { fd, .. }
             | Self::Send { fd, .. }
@@ -155,16 +178,32 @@ pub(crate) struct Prepared {
     pub(super) owned: Erased,
     /// How many bytes it may put into the buffer that it owns, if it fills one.
     pub(super) fills: Option<u32>,
+    /// What it was admitted for to its device, if that is scheduled.
+    pub(super) charge: Option<Charge>,
 }
 
 impl Prepared {
     fn new(op: Op, owned: Erased) -> Self {
-        Self { op, owned, fills: None }
+        Self { op, owned, fills: None, charge: None }
     }
 
     /// How many bytes a read or write is to move; `None` of others.
     pub(crate) fn transfer_bytes(&self) -> Option<u32> {
         self.op.transfer_bytes()
+    }
+
+    /// What a read or write is to move, and whither; `None` of others.
+    pub(crate) fn transfer(&self) -> Option<Transfer> {
+        let direction = match self.op {
+            Op::Read { .. } => Direction::Read,
+            _ => Direction::Write,
+        };
+        self.transfer_bytes().map(|bytes| Transfer { direction, bytes })
+    }
+
+    /// With what it was admitted for, which is kept until it has ended.
+    pub(crate) fn charged(self, charge: Charge) -> Self {
+        Self { charge: Some(charge), ..self }
     }
 
     /// From where to where a write writes; `None` of others.
@@ -179,7 +218,7 @@ impl Prepared {
     pub(crate) fn read<B: IoBufMut>(fd: &impl AsRawFd, mut buf: B, offset: u64) -> Self {
         let (to, len) = (buf.stable_mut_ptr(), clip(buf.bytes_total()));
         let op = Op::Read { fd: fd.as_raw_fd(), to, len, offset };
-        Self { op, owned: Erased::new(buf), fills: Some(len) }
+        Self { op, owned: Erased::new(buf), fills: Some(len), charge: None }
     }
 
     pub(crate) fn write<B: IoBuf>(fd: &impl AsRawFd, buf: B, offset: u64) -> Self {
@@ -189,7 +228,12 @@ impl Prepared {
 
     pub(crate) fn recv<B: IoBufMut>(fd: &impl AsRawFd, mut buf: B) -> Self {
         let (to, len) = (buf.stable_mut_ptr(), clip(buf.bytes_total()));
-        Self { op: Op::Recv { fd: fd.as_raw_fd(), to, len }, owned: Erased::new(buf), fills: Some(len) }
+        Self {
+            op: Op::Recv { fd: fd.as_raw_fd(), to, len },
+            owned: Erased::new(buf),
+            fills: Some(len),
+            charge: None,
+        }
     }
 
     /// The buffers are the ring's own.
@@ -211,8 +255,8 @@ impl Prepared {
         Self::new(Op::AcceptMulti { fd: fd.as_raw_fd() }, Erased::new(()))
     }
 
-    pub(crate) fn connect(fd: &impl AsRawFd, address: SocketAddr) -> Self {
-        let address = Box::new(Address::new(address));
+    pub(crate) fn connect(fd: &impl AsRawFd, address: Address) -> Self {
+        let address = Box::new(address);
         let (at, len) = address.as_raw();
         Self::new(Op::Connect { fd: fd.as_raw_fd(), address: at, len }, Erased::new(address))
     }
@@ -227,6 +271,15 @@ impl Prepared {
 
     pub(crate) fn fallocate(fd: &impl AsRawFd, len: u64) -> Self {
         Self::new(Op::Fallocate { fd: fd.as_raw_fd(), len }, Erased::new(()))
+    }
+
+    pub(crate) fn deallocate(fd: &impl AsRawFd, range: std::ops::Range<u64>) -> Self {
+        let (offset, len) = (range.start, range.end - range.start);
+        Self::new(Op::Deallocate { fd: fd.as_raw_fd(), offset, len }, Erased::new(()))
+    }
+
+    pub(crate) fn truncate(fd: &impl AsRawFd, len: u64) -> Self {
+        Self::new(Op::Truncate { fd: fd.as_raw_fd(), len }, Erased::new(()))
     }
 
     /// The counter is read into a box that the operation owns.
@@ -246,8 +299,22 @@ impl Prepared {
         Self::new(op, Erased::new((from, to)))
     }
 
+    pub(crate) fn link_at(folder: &impl AsRawFd, from: CString, to: CString) -> Self {
+        let op = Op::LinkAt { folder: folder.as_raw_fd(), from: from.as_ptr(), to: to.as_ptr() };
+        Self::new(op, Erased::new((from, to)))
+    }
+
     pub(crate) fn unlink_at(folder: &impl AsRawFd, path: CString) -> Self {
-        Self::new(Op::UnlinkAt { folder: folder.as_raw_fd(), path: path.as_ptr() }, Erased::new(path))
+        Self::remove_at(folder, path, 0)
+    }
+
+    pub(crate) fn remove_dir_at(folder: &impl AsRawFd, path: CString) -> Self {
+        Self::remove_at(folder, path, libc::AT_REMOVEDIR)
+    }
+
+    fn remove_at(folder: &impl AsRawFd, path: CString, flags: i32) -> Self {
+        let op = Op::UnlinkAt { folder: folder.as_raw_fd(), path: path.as_ptr(), flags };
+        Self::new(op, Erased::new(path))
     }
 
     pub(crate) fn mk_dir_at(folder: &impl AsRawFd, path: CString, mode: u32) -> Self {
@@ -283,7 +350,7 @@ impl Prepared {
         let len = clip(buf.bytes_total());
         let header = message.point_at(buf.stable_mut_ptr(), len, None);
         let op = Op::RecvMsg { fd: fd.as_raw_fd(), header };
-        Self { op, owned: Erased::new((buf, message)), fills: Some(len) }
+        Self { op, owned: Erased::new((buf, message)), fills: Some(len), charge: None }
     }
 
     /// Sends a datagram through `message`, which is given back.

@@ -5,6 +5,7 @@ mod failures;
 mod loops;
 mod ownership;
 mod polled;
+mod scheduled;
 mod streams;
 
 use std::cell::RefCell;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use crate::runtime::Runtime;
 use crate::storage::Devices;
 use crate::sys::{Adversary, MockRing, Ring, Seen};
-use crate::{Polling, ShutdownError, UringProviders};
+use crate::{IoProperties, PollChoice, Polling, ShutdownError, UringProviders};
 
 /// What one ring was asked.
 type Log = Rc<RefCell<Vec<Seen>>>;
@@ -36,6 +37,19 @@ fn polled_runtime(main: Adversary, poll: Adversary) -> (Runtime, [Log; 2]) {
     let logs = [rings[0].seen(), rings[2].seen()];
     let [main, latency, poll] = rings.map(|ring| Box::new(ring) as Box<dyn Ring>);
     let devices = Devices::polled(true, Box::new(|| Ok(poll)));
+    (Runtime::on_rings(main, Some(latency), devices, Duration::from_secs(2)), logs)
+}
+
+/// As [`polled_runtime`] with devices that are scheduled, and polled only if `polling` says so.
+fn scheduled_runtime(main: Adversary, polling: PollChoice, properties: IoProperties) -> (Runtime, [Log; 2]) {
+    let rings = [main, main, main].map(MockRing::new);
+    let logs = [rings[0].seen(), rings[2].seen()];
+    let [main, latency, poll] = rings.map(|ring| Box::new(ring) as Box<dyn Ring>);
+    let devices = match polling {
+        PollChoice::Never => Devices::unpolled(Polling::SwitchedOff),
+        _ => Devices::polled(true, Box::new(|| Ok(poll))),
+    };
+    let devices = devices.scheduled(properties);
     (Runtime::on_rings(main, Some(latency), devices, Duration::from_secs(2)), logs)
 }
 

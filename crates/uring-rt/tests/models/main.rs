@@ -3,12 +3,17 @@
 //! The very sources of the crate are compiled here against loom's atomics, so that what is tried is what runs.
 #![cfg(target_os = "linux")]
 
+#[path = "../../src/sys/budget.rs"]
+mod budget;
 mod channel;
 #[path = "../../src/sys/door_bell.rs"]
 mod door_bell;
 #[path = "../../src/sys/flags.rs"]
-#[expect(dead_code, reason = "not all of a task is modelled")]
 mod flags;
+mod references;
+#[path = "../../src/sys/refs.rs"]
+mod refs;
+mod shares;
 #[path = "../../src/sys/sleeper.rs"]
 mod sleeper;
 #[path = "../../src/sys/spsc.rs"]
@@ -22,7 +27,7 @@ mod sync {
     pub(super) use loom::cell::UnsafeCell;
     pub(super) use loom::sync::Mutex;
     use loom::sync::MutexGuard;
-    pub(super) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+    pub(super) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 
     pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap()

@@ -21,6 +21,7 @@ pub(crate) struct DriverCounters {
     pub(crate) buffers_picked: u64,
     pub(crate) buffers_back: u64,
     pub(crate) poll_refusals: u64,
+    pub(crate) overflows: u64,
 }
 
 /// On one ring.
@@ -51,7 +52,8 @@ pub struct RingStats {
 
 impl Driver {
     pub(crate) fn counters(&self) -> DriverCounters {
-        self.counters
+        let overflows: u64 = self.lanes.iter().map(|lane| lane.ring.overflows()).sum();
+        DriverCounters { overflows: self.counters.overflows + overflows, ..self.counters }
     }
 
     /// From here on some operations are looked at for how long they take.

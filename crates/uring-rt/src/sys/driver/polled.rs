@@ -1,26 +1,16 @@
-//! The ring whose completions the device is asked for, and what it demands: parts that the device takes in one
-//! piece, and another way for what the device or its file system refuses.
+//! The ring whose completions the device is asked for, and what it demands: [parts](super::held) that the device takes
+//! in one piece, and another way for what the device or its file system refuses.
 
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use super::{
-    Attendance, Closed, Completion, Driver, Lane, LaneCounters, Notice, Owner, Phase, Prepared, Record,
-    RingId, State, Tag,
+    Attendance, Closed, Completion, Driver, Lane, LaneCounters, Notice, Owner, Phase, Prepared, RingId,
+    State, Tag,
 };
 use crate::slots::Key;
-use crate::sys::erased::Erased;
 use crate::sys::ring::Ring;
-use crate::sys::sqe::{Op, Sqe};
-
-/// An operation that is done in parts, and how those went.
-pub(super) struct Parts {
-    /// Bytes of each but the last, which may have fewer.
-    part_bytes: u32,
-    /// Of each that has ended.
-    results: Vec<Option<i32>>,
-    left: usize,
-}
+use crate::sys::sqe::Sqe;
 
 impl Driver {
     /// Adds the poll ring. Operations on it end only when the ring is entered, so that the shard does not sleep while
@@ -29,9 +19,13 @@ impl Driver {
     /// # Panics
     ///
     /// If there is one.
-    pub(crate) fn add_poll_ring(&mut self, ring: Box<dyn Ring>) {
+    pub(crate) fn add_poll_ring(&mut self, mut ring: Box<dyn Ring>) {
         assert!(self.poll.is_none(), "a shard has one poll ring");
         if self.phase == Phase::Open {
+            if let Some(arena) = &self.arena {
+                // It does without if it cannot.
+                let _ = ring.register_arena(arena);
+            }
             self.poll = Some(self.lanes.len());
             let (ring, backlog) = (ManuallyDrop::new(ring), std::collections::VecDeque::new());
             let counters = LaneCounters::default();
@@ -62,43 +56,15 @@ impl Driver {
         tag: Tag,
         attendance: Attendance,
     ) -> Result<Key, Closed> {
-        let op = prepared.op;
-        let total = op.transfer_bytes().expect("only reads and writes are polled");
+        let total = prepared.transfer_bytes().expect("only reads and writes are polled");
         if total <= part_bytes_max || self.poll.is_none() {
             return self.start(RingId::Poll, prepared, owner, tag, attendance);
         }
-        let (whole, _) = self.record(RingId::Poll, prepared, owner, tag, attendance)?;
-        let starts = (0..total).step_by(part_bytes_max as usize);
-        let results = vec![None; starts.len()];
-        let left = results.len();
-        let record = self.records.get_mut(whole).expect("just made");
-        record.parts = Some(Box::new(Parts { part_bytes: part_bytes_max, results, left }));
-        // Its parts are under way, on the one ring or the other.
-        let lane = self.lane_of(RingId::Poll);
-        self.lanes[lane].in_flight -= 1;
-        for (number, start) in starts.enumerate() {
-            let op = op.part(start, part_bytes_max.min(total - start)).expect("within the whole");
-            self.start_part(whole, number, op);
+        let whole = self.hold(RingId::Poll, prepared, part_bytes_max, owner, tag, attendance)?;
+        for number in 0..total.div_ceil(part_bytes_max) as usize {
+            self.start_held(whole, number, None);
         }
         Ok(whole)
-    }
-
-    /// The whole owns what the part points at, and ends after all of its parts.
-    fn start_part(&mut self, whole: Key, number: usize, op: Op) {
-        let key = self.records.insert(Record {
-            owned: Erased::new(()),
-            fills: None,
-            owner: None,
-            tag: super::TAG_UNTOLD,
-            ring: RingId::Poll,
-            op,
-            result_before: None,
-            parts: None,
-            state: State::Part(whole, number),
-        });
-        let lane = self.lane_of(RingId::Poll);
-        self.lanes[lane].in_flight += 1;
-        self.push(RingId::Poll, &[Sqe { user_data: key.to_bits(), is_linked: false, op }]);
     }
 
     /// Whether the poll ring did not take an operation, which then goes to the main one.
@@ -129,70 +95,5 @@ impl Driver {
             notices.push(Notice::Tell(Rc::clone(owner), completion));
         }
         true
-    }
-
-    /// A part has ended, and with the last of them the whole.
-    pub(super) fn part_ended(&mut self, whole: Key, number: usize, result: i32, notices: &mut Vec<Notice>) {
-        let record = self.records.get_mut(whole).expect("a whole ends after its parts");
-        let op = record.op;
-        let parts = record.parts.as_mut().expect("it has parts, of which this is one");
-        assert!(parts.results[number].replace(result).is_none(), "a part ends once");
-        parts.left -= 1;
-        if parts.left > 0 {
-            return;
-        }
-        let result = parts.outcome(&op);
-        self.end(whole, result, None, notices);
-    }
-}
-
-impl Parts {
-    /// What one operation would have told.
-    fn outcome(&self, op: &Op) -> i32 {
-        let total = op.transfer_bytes().expect("only reads and writes have parts");
-        let results = || self.results.iter().map(|result| result.expect("all have ended"));
-        if matches!(op, Op::Write { .. })
-            && let Some(error) = results().find(|result| *result < 0)
-        {
-            return error;
-        }
-        let (mut moved, mut start) = (0, 0);
-        for result in results() {
-            let Ok(count) = u32::try_from(result) else {
-                // What was read in front of it is good; whoever reads on is told.
-                return if moved > 0 { moved } else { result };
-            };
-            moved += result;
-            if count < self.part_bytes.min(total - start) {
-                break;
-            }
-            start += count;
-        }
-        moved
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Op, Parts};
-
-    fn outcome(op: &Op, results: &[i32]) -> i32 {
-        Parts { part_bytes: 4, results: results.iter().copied().map(Some).collect(), left: 0 }.outcome(op)
-    }
-
-    /// Ten bytes in parts of four, four and two.
-    #[test]
-    fn the_outcome_is_that_of_one_operation() {
-        let read = Op::Read { fd: 0, to: std::ptr::null_mut(), len: 10, offset: 0 };
-        let write = Op::Write { fd: 0, from: std::ptr::null(), len: 10, offset: 0 };
-        for op in [read, write] {
-            assert_eq!(outcome(&op, &[4, 4, 2]), 10);
-            assert_eq!(outcome(&op, &[4, 1, 2]), 5, "what lies behind a gap is not counted");
-            assert_eq!(outcome(&op, &[4, 0, 0]), 4, "the file ends there");
-            assert_eq!(outcome(&op, &[-5, 4, 2]), -5);
-        }
-        assert_eq!(outcome(&read, &[4, -5, 2]), 4, "what was read is good");
-        assert_eq!(outcome(&write, &[4, -5, 2]), -5, "nobody may take it for written");
-        assert_eq!(outcome(&write, &[1, 4, -28]), -28);
     }
 }

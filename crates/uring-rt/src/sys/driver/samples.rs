@@ -52,6 +52,9 @@ fn kind_of(op: &Op) -> Option<OperationKind> {
         Op::AcceptMulti { .. } => OperationKind::Accept,
         Op::Connect { .. } => OperationKind::Connect,
         Op::Fallocate { .. }
+        | Op::Deallocate { .. }
+        | Op::Truncate { .. }
+        | Op::LinkAt { .. }
         | Op::OpenAt { .. }
         | Op::RenameAt { .. }
         | Op::UnlinkAt { .. }

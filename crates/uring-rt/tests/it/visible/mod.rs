@@ -3,4 +3,5 @@
 mod exposition;
 mod latencies;
 mod metrics;
+mod stalls;
 mod tasks;
