@@ -19,6 +19,7 @@ use crate::error::ShutdownError;
 use crate::info::RuntimeInfo;
 use crate::queues::{DEFAULT_QUEUE, RunQueues};
 use crate::residents::Residents;
+use crate::shares::Controllers;
 use crate::spin::Spin;
 use crate::storage::Devices;
 use crate::sys::{
@@ -45,6 +46,8 @@ pub(crate) struct Core {
     spin: Spin,
     fork_mark: ForkMark,
     pub(crate) counters: Counters,
+    /// Who says what shares queues have.
+    pub(crate) controllers: Controllers,
     /// If somebody watches for stalls.
     pub(crate) pulse: OnceCell<Arc<Pulse>>,
     start: Duration,
@@ -109,6 +112,7 @@ impl Core {
             spin: Spin::new(u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX)),
             fork_mark,
             counters: Counters::default(),
+            controllers: Controllers::default(),
             pulse: OnceCell::new(),
             start: monotonic(),
             queue_now: Cell::new(DEFAULT_QUEUE),
@@ -221,6 +225,9 @@ impl Core {
         let pulse = self.pulse.get();
         if let Some(pulse) = pulse {
             pulse.beat();
+        }
+        if self.controllers.is_any() {
+            self.controllers.adjust(&self.queues, self.now());
         }
         if self.is_preempted.replace(false) {
             Counters::count(&self.counters.preemptions, 1);

@@ -32,6 +32,7 @@ mod schedule;
 mod service;
 mod sharded;
 mod shards;
+mod shares;
 mod slots;
 mod spin;
 mod stall;
@@ -67,6 +68,7 @@ pub use schedule::{DeviceProperties, IoClassStats, IoDeviceStats, IoProperties, 
 pub use service::ServiceGroup;
 pub use sharded::{AtHome, Sharded};
 pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
+pub use shares::{BacklogController, DeadlineController, DeadlineWork, SharesController};
 pub use stall::{StackFrame, StallDetection, StallReport};
 pub use stats::{ShardStats, StatsReader};
 pub use storage::{
