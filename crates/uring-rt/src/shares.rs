@@ -200,7 +200,7 @@ fn part(some: u128, all: u128) -> i64 {
     // As much of both as leaves room for the product.
     let excess = u128::BITS - all.leading_zeros().min(u128::BITS);
     let shift = excess.saturating_sub(100);
-    let part = ((some >> shift) * ONE.unsigned_abs() as u128) / (all >> shift).max(1);
+    let part = ((some >> shift) * u128::from(ONE.unsigned_abs())) / (all >> shift).max(1);
     i64::try_from(part).unwrap_or(ONE).min(ONE)
 }
 
