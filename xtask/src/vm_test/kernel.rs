@@ -41,13 +41,18 @@ impl Kernel {
         Err(format!("no package of {suite} has a kernel where it is looked for").into())
     }
 
+    /// In `/boot`, or since Linux 7.3 beside its modules.
     fn find(unpacked: &Path) -> Option<Self> {
-        let entries = fs::read_dir(unpacked.join("boot")).ok()?;
-        entries.flatten().find_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let release = name.strip_prefix("vmlinuz-")?.to_owned();
-            Some(Self { release, image: entry.path() })
-        })
+        let names = |folder: PathBuf| {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        };
+        let in_boot = names(unpacked.join("boot"))
+            .filter_map(|(name, path)| Some((name.strip_prefix("vmlinuz-")?.to_owned(), path)));
+        let beside_modules = names(unpacked.join("usr/lib/modules"))
+            .map(|(release, folder)| (release, folder.join("vmlinuz")))
+            .filter(|(_, image)| image.is_file());
+        in_boot.chain(beside_modules).next().map(|(release, image)| Self { release, image })
     }
 }
 
