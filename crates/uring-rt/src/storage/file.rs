@@ -25,6 +25,7 @@ use crate::schedule::{Charge, Class, Direction, REQUESTS_MAX, Schedule, Transfer
 use crate::sys::{Attendance, Completion, DmaBuffer, OnDrop, Owner, Prepared, RingId, Stat, Tag};
 use crate::tasks::TaskQueue;
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// An open file.
 ///
@@ -95,7 +96,7 @@ impl UringFile {
             writes: Writes::default(),
             under_way: Cell::default(),
             syncs: Syncs::default(),
-            waiters: Waiters::default(),
+            waiters: Waiters::on(WaitsOn::EarlierWrites),
         });
         let stat = state.stat().await?;
         if metadata_of(&stat).kind == FileKind::Directory {
