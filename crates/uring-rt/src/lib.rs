@@ -11,6 +11,7 @@ mod clock;
 mod core;
 mod dma;
 mod error;
+mod file_slots;
 mod info;
 mod mesh;
 mod net;

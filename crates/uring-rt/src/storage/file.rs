@@ -117,6 +117,7 @@ impl UringFile {
         state.block_bytes.set(stat.block_bytes().max(1));
         let device = Devices::of(&state.core, stat.device()).await;
         assert!(state.device.set(device).is_ok(), "a file is opened once");
+        state.core.driver.borrow_mut().keep_file(&state.fd()?);
         Ok(Self { state, class: None })
     }
 
@@ -211,6 +212,13 @@ impl State {
         let prepared = Prepared::statx(&self.fd()?, CString::default());
         let (result, (stat, _)) = self.start(prepared, TAG_OTHER).await.take::<(Box<Stat>, CString)>();
         result.map(|_| stat)
+    }
+
+    /// The rings hold the file open no longer.
+    fn forget(&self, fd: Option<&Arc<OwnedFd>>) {
+        if let Some(fd) = fd.filter(|_| self.device.get().is_some()) {
+            self.core.driver.borrow_mut().forget_file(fd);
+        }
     }
 
     fn begin(&self) {
@@ -421,6 +429,8 @@ impl File for UringFile {
     async fn close(self) -> io::Result<()> {
         let state = self.state;
         let fd = state.fd.take();
+        // First of all, as whoever drops this future closes the descriptor.
+        state.forget(fd.as_ref());
         state.waiters.until_true(|| state.under_way.get() == 0).await;
         // Another thread may still use it to cut the file; whoever is last closes it.
         let closed = match fd.and_then(Arc::into_inner) {
@@ -624,7 +634,9 @@ impl State {
 impl Drop for State {
     /// Nobody uses the file any more. A descriptor that a thread still has is closed there.
     fn drop(&mut self) {
-        if let Some(fd) = self.fd.take().and_then(Arc::into_inner) {
+        let fd = self.fd.take();
+        self.forget(fd.as_ref());
+        if let Some(fd) = fd.and_then(Arc::into_inner) {
             drop(Closing::start(&self.core, fd));
         }
     }
