@@ -56,7 +56,8 @@ pub use sharded::{AtHome, Sharded};
 pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
 pub use stats::{ShardStats, StatsReader, TaskInfo};
 pub use storage::{
-    Merging, ReadMany, ReadView, StreamReader, StreamWriter, Streaming, UringFile, UringLock, UringStorage,
+    ImmutableFile, ImmutableWriter, Merging, ReadMany, ReadView, StreamReader, StreamWriter, Streaming,
+    UringFile, UringLock, UringStorage,
 };
 pub use sys::DmaBuffer;
 pub use tasks::{Latency, Shares, TaskGroup, TaskQueue, UringJoinHandle, UringTasks};

@@ -69,6 +69,8 @@ pub struct ShardStats {
     pub registered_operations: u64,
     /// Buffers that were asked of the arena and are of the heap, as that had no room.
     pub arena_misses: u64,
+    /// Reads that found one under way which brings their bytes, and made none of their own.
+    pub reads_shared: u64,
     /// Bytes of the arena that buffers have now.
     pub arena_bytes_taken: u64,
     /// The task queues, in the order of their making.
@@ -126,6 +128,7 @@ impl ShardStats {
             receive_buffers_out: buffers_picked - buffers_back,
             registered_operations,
             arena_misses,
+            reads_shared: counters.reads_shared.get(),
             arena_bytes_taken,
             queues: core.queues.stats(),
             io_devices: core.devices.io_stats(|queue| core.queues.name(queue)),
@@ -160,6 +163,7 @@ impl ShardStats {
             ("poll_refusals", "Operations that could not be polled.", self.poll_refusals),
             ("overflows", "Times completions found their queue full.", self.overflows),
             ("registered_operations", "Operations on registered memory.", self.registered_operations),
+            ("reads_shared", "Reads that another made, too.", self.reads_shared),
             ("arena_misses", "Buffers of the heap, as the arena had no room.", self.arena_misses),
             ("completions_unknown", "Completions of no operation.", self.completions_unknown),
         ];

@@ -16,6 +16,7 @@ use samestep_provider_traits::{
 
 use super::closing::Closing;
 use super::devices::{Device, Devices};
+use super::shared::SharedReads;
 use super::writes::{Set, Writes};
 use super::{metadata_of, no_direct_io};
 use crate::core::Core;
@@ -50,6 +51,7 @@ struct State {
     length_known: Cell<u64>,
     block_bytes: Cell<u64>,
     writes: Writes,
+    shared_reads: SharedReads,
     /// Operations under way, of any kind.
     under_way: Cell<u32>,
     syncs: Syncs,
@@ -93,6 +95,7 @@ impl UringFile {
             length_known: Cell::default(),
             block_bytes: Cell::new(PAGE_BYTES as u64),
             writes: Writes::default(),
+            shared_reads: SharedReads::default(),
             under_way: Cell::default(),
             syncs: Syncs::default(),
             waiters: Waiters::default(),
@@ -161,6 +164,14 @@ impl UringFile {
     /// [scheduled](crate::RuntimeBuilder::io_properties).
     pub fn in_queue(&self, queue: TaskQueue) -> Self {
         Self { class: Some(queue.number()), ..self.clone() }
+    }
+
+    pub(super) fn core(&self) -> &Rc<Core> {
+        &self.state.core
+    }
+
+    pub(super) fn shared_reads(&self) -> &SharedReads {
+        &self.state.shared_reads
     }
 
     /// A buffer that the file takes as it is: of the arena if the file is direct.
@@ -326,6 +337,7 @@ impl Owner for State {
             TAG_OTHER => {}
             TAG_WRITE_EVEN | TAG_WRITE_ODD => {
                 let is_even = completion.tag == TAG_WRITE_EVEN;
+                self.shared_reads.changed();
                 self.writes.end(if is_even { Set::Even } else { Set::Odd });
             }
             TAG_SYNC_DATA => self.sync_ended(result, Extent::Data),
@@ -414,8 +426,9 @@ impl File for UringFile {
                 let prepared = Prepared::truncate(&fd, length);
                 return state.start_write(prepared, None).await.result().map(|_| ()).map_err(exact);
             }
-            let cut = state.core.pool.run(move || rustix::fs::ftruncate(&fd, length));
-            cut.await?.map_err(|errno| exact(errno.into()))
+            let cut = state.core.pool.run(move || rustix::fs::ftruncate(&fd, length)).await;
+            state.shared_reads.changed();
+            cut?.map_err(|errno| exact(errno.into()))
         }
     }
 
