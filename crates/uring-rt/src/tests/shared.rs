@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use samestep_provider_traits::{File, OpenOptions, Providers, StorageProvider, TaskProvider};
+use samestep_provider_traits::{File, OpenOptions, Providers, StorageProvider, TaskProvider, TimeProvider};
 
 use super::{Log, runtime, world};
 use crate::sys::{Adversary, Seen};
@@ -155,7 +155,8 @@ proptest! {
                 })
                 .collect();
             for task in tasks {
-                task.await.unwrap();
+                let patience = Duration::from_secs(20);
+                world.time().timeout(patience, task).await.expect("a reader is left behind").unwrap();
             }
         });
     }
