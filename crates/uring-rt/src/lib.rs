@@ -49,7 +49,7 @@ pub use net::{UringListener, UringNetwork, UringSocket, UringStream, UringUnixLi
 pub use providers::UringProviders;
 pub use queues::QueueStats;
 pub use random::UringRandom;
-pub use runtime::{DriverChoice, PollChoice, Runtime, RuntimeBuilder};
+pub use runtime::{DriverChoice, PollChoice, Runtime, RuntimeBuilder, TaskRun};
 pub use schedule::{DeviceProperties, IoClassStats, IoDeviceStats, IoProperties, PropertiesError};
 pub use service::ServiceGroup;
 pub use sharded::{AtHome, Sharded};

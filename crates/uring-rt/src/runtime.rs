@@ -45,6 +45,7 @@ pub struct RuntimeBuilder {
     dma_bytes: usize,
     huge_pages: HugePages,
     workers_max: u32,
+    task_run: TaskRun,
 }
 
 /// Which driver a runtime is to use. Complete by definition.
@@ -70,6 +71,18 @@ pub enum PollChoice {
     WherePossible,
     /// All, whatever the system tells of the device, until the device refuses.
     Always,
+}
+
+/// When the kernel makes the completions of what has ended. In either mode a flag tells that there is something to be made,
+/// which is how a task that computes sees that it should yield. Complete by definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TaskRun {
+    /// When the shard asks for them, `DEFER_TASKRUN`: never in the middle of anything else, and all together.
+    #[default]
+    Deferred,
+    /// Whenever the shard's thread enters the kernel, for whatever reason, `COOP_TASKRUN`: at the latest with the next tick
+    /// of its clock, also while a task computes.
+    Cooperative,
 }
 
 impl Runtime {
@@ -98,6 +111,7 @@ impl Runtime {
             dma_bytes: 4 << 20,
             huge_pages: HugePages::None,
             workers_max: 16,
+            task_run: TaskRun::default(),
         }
     }
 
@@ -233,6 +247,11 @@ impl RuntimeBuilder {
         Self { spin_before_park: at_most, ..self }
     }
 
+    /// When the kernel makes completions, [`TaskRun::Deferred`] by default. The poll ring is always deferred.
+    pub fn task_run(self, mode: TaskRun) -> Self {
+        Self { task_run: mode, ..self }
+    }
+
     /// Schedules direct reads and writes of the devices in `properties`; those of others go to the kernel as they come,
     /// and so do all that go through the page cache. None by default.
     ///
@@ -300,7 +319,8 @@ impl RuntimeBuilder {
 
     fn ring_driver(&self, remote: &Arc<Remote>) -> Result<(Driver, RuntimeInfo), StartError> {
         let mut choices = Vec::new();
-        let mut main = KernelRing::new(self.ring_entries, &mut choices).map_err(refusal::explain)?;
+        let (entries, mode) = (self.ring_entries, self.task_run);
+        let mut main = KernelRing::new(entries, mode, &mut choices).map_err(refusal::explain)?;
         refusal::check_operations(main.missing(&mut choices))?;
         choices.push(main.reach_by(remote));
         let limit = main.limit_workers(self.workers_max.max(1));
@@ -308,7 +328,7 @@ impl RuntimeBuilder {
         choices.push(limit);
         let latency = if self.has_latency_ring {
             // The same choices again, told once.
-            let mut ring = KernelRing::new(self.ring_entries, &mut Vec::new()).map_err(refusal::explain)?;
+            let mut ring = KernelRing::new(entries, mode, &mut Vec::new()).map_err(refusal::explain)?;
             ring.register_event(&**remote).map_err(refusal::explain)?;
             choices.push(Choice::used(Feature::LatencyRing, "its events ask running tasks to yield"));
             Some(ring)

@@ -106,7 +106,7 @@ impl ShardStats {
             parks_spared: counters.parks_spared.get(),
             polls: counters.polls.get(),
             tasks_spawned: counters.spawned.get(),
-            tasks: core.tasks.borrow().len(),
+            tasks: core.tasks.len(),
             preemptions: counters.preemptions.get(),
             timers_fired: counters.timers_fired.get(),
             timers: core.timers.borrow().len(),
@@ -234,8 +234,8 @@ impl StatsReader {
 
     /// The tasks that are there now, in no order that means anything.
     pub fn tasks(&self) -> Vec<TaskInfo> {
-        let (tasks, driver) = (self.0.tasks.borrow(), self.0.driver.borrow());
-        let info = |task: &crate::sys::TaskRef| {
+        let driver = self.0.driver.borrow();
+        let info = |task: crate::sys::TaskRef| {
             let mine =
                 driver.under_way().filter(|(_, waker)| waker.is_some_and(|waker| task.is_woken_by(waker)));
             let waits_for = mine.map(|(op, _)| match op.fd() {
@@ -244,13 +244,13 @@ impl StatsReader {
             });
             TaskInfo {
                 name: task.name().to_owned(),
-                queue: self.0.queues.name(task.queue()),
+                queue: self.0.queues.name(task.queue().index()),
                 polls: task.polls(),
                 is_ready: task.is_scheduled(),
                 waits_for: waits_for.collect(),
             }
         };
-        tasks.iter().map(|(_, task)| info(task)).collect()
+        self.0.tasks.iter().map(info).collect()
     }
 }
 

@@ -8,6 +8,7 @@ mod held;
 mod outcome;
 mod polled;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -96,6 +97,8 @@ pub(crate) struct Driver {
     poll: Option<usize>,
     /// Freed after all rings were drained, or not at all.
     records: ManuallyDrop<Slots<Record>>,
+    /// Whether something may be under way on the latency ring.
+    are_urgent_under_way: Rc<Cell<bool>>,
     cqes: Vec<Cqe>,
     /// What rings look up for good, those to come, too.
     arena: Option<Rc<DmaArena>>,
@@ -211,6 +214,7 @@ impl Driver {
             poll: None,
             lanes: std::iter::once(main).chain(latency).map(lane).collect(),
             records: ManuallyDrop::new(Slots::new()),
+            are_urgent_under_way: Rc::default(),
             cqes: Vec::new(),
             arena: None,
             counters: DriverCounters::default(),
@@ -284,6 +288,9 @@ impl Driver {
         self.counters.started += 1;
         let lane = self.lane_of(ring);
         self.lanes[lane].in_flight += 1;
+        if self.latency == Some(lane) {
+            self.are_urgent_under_way.set(true);
+        }
         Ok((key, Sqe { user_data: key.to_bits(), is_linked: false, op }))
     }
 
@@ -360,6 +367,11 @@ impl Driver {
         // Nothing comes of a ring on which nothing is under way.
         let lane = self.latency.and_then(|lane| self.lanes.get(lane));
         lane.is_some_and(|lane| lane.in_flight > 0 && lane.ring.has_events())
+    }
+
+    /// Tells whether [`Self::has_urgent_events`] is worth asking, without a borrow of the driver.
+    pub(crate) fn are_urgent_under_way(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.are_urgent_under_way)
     }
 
     /// Whether a ring has news, or was given something that it does not know of yet.
@@ -608,6 +620,9 @@ impl Driver {
             self.complete(lane, cqe, notices);
         }
         self.cqes = cqes;
+        if self.latency == Some(lane) {
+            self.are_urgent_under_way.set(self.lanes[lane].in_flight > 0);
+        }
     }
 
     fn complete(&mut self, lane: usize, cqe: Cqe, notices: &mut Vec<Notice>) {

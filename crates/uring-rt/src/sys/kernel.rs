@@ -21,6 +21,7 @@ use super::ring::{Cqe, Full, Registered, Ring, Wait};
 use super::sqe::{Op, Sqe};
 use crate::file_slots::FileSlots;
 use crate::info::{Choice, Feature};
+use crate::runtime::TaskRun;
 
 /// A ring of the kernel, used by the thread that made it.
 pub(crate) struct KernelRing {
@@ -51,8 +52,8 @@ impl KernelRing {
     /// # Errors
     ///
     /// Those of `io_uring_setup`.
-    pub(crate) fn new(entries: u32, choices: &mut Vec<Choice>) -> io::Result<Self> {
-        Self::build(entries, Polled::No, choices)
+    pub(crate) fn new(entries: u32, mode: TaskRun, choices: &mut Vec<Choice>) -> io::Result<Self> {
+        Self::build(entries, Kind::Interrupting(mode), choices)
     }
 
     /// Makes a ring for reads and writes whose completions the device is asked for, by each [`Ring::enter`], which
@@ -62,11 +63,11 @@ impl KernelRing {
     ///
     /// Those of `io_uring_setup`.
     pub(crate) fn new_polled(entries: u32) -> io::Result<Self> {
-        Self::build(entries, Polled::Yes, &mut Vec::new())
+        Self::build(entries, Kind::Polled, &mut Vec::new())
     }
 
-    fn build(entries: u32, polled: Polled, choices: &mut Vec<Choice>) -> io::Result<Self> {
-        let builder = |entries| builder(entries, polled);
+    fn build(entries: u32, kind: Kind, choices: &mut Vec<Choice>) -> io::Result<Self> {
+        let builder = |entries| builder(entries, kind);
         let uring = match builder(entries).setup_no_sqarray().build(entries) {
             Ok(uring) => {
                 choices.push(Choice::used(Feature::NoSubmissionArray, "saves a load at each submission"));
@@ -78,7 +79,12 @@ impl KernelRing {
             }
             Err(error) => return Err(error),
         };
-        choices.push(Choice::used(Feature::DeferredTaskRun, "completions are made when they are asked for"));
+        choices.push(match kind {
+            Kind::Interrupting(TaskRun::Cooperative) => {
+                Choice::unused(Feature::DeferredTaskRun, "the builder asked for cooperative task run")
+            }
+            _ => Choice::used(Feature::DeferredTaskRun, "completions are made when they are asked for"),
+        });
         let mut this = Self {
             uring,
             pending: 0,
@@ -87,9 +93,9 @@ impl KernelRing {
             buffers: None,
             arena: None,
             files: FileSlots::default(),
-            is_polled: polled == Polled::Yes,
             can_truncate: false,
             overflows: 0,
+            is_polled: kind == Kind::Polled,
             reached_by: None,
         };
         this.registered = this.register().ok();
@@ -368,11 +374,11 @@ impl Drop for KernelRing {
     }
 }
 
-/// Whether the device is asked for completions, rather than that it interrupts.
+/// Whether the device is asked for completions, or interrupts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Polled {
-    No,
-    Yes,
+enum Kind {
+    Polled,
+    Interrupting(TaskRun),
 }
 
 /// The queue through which a ring is given buffers.
@@ -411,15 +417,16 @@ impl BufferRing {
     }
 }
 
-fn builder(entries: u32, polled: Polled) -> io_uring::Builder {
+fn builder(entries: u32, kind: Kind) -> io_uring::Builder {
     let mut builder = IoUring::builder();
-    if polled == Polled::Yes {
-        builder.setup_iopoll();
-    }
+    match kind {
+        Kind::Polled => builder.setup_iopoll().setup_defer_taskrun(),
+        Kind::Interrupting(TaskRun::Deferred) => builder.setup_defer_taskrun(),
+        Kind::Interrupting(TaskRun::Cooperative) => builder.setup_coop_taskrun(),
+    };
     builder
         .dontfork()
         .setup_single_issuer()
-        .setup_defer_taskrun()
         .setup_taskrun_flag()
         .setup_submit_all()
         .setup_clamp()
