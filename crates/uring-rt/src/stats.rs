@@ -53,6 +53,9 @@ pub struct ShardStats {
     pub submissions_delayed: u64,
     /// Completions that named no operation. Not zero is a defect, here or in the kernel.
     pub completions_unknown: u64,
+    /// Times a ring was entered when completions had found no room in its queue. They wait in the kernel, and none is lost,
+    /// but it costs: a larger ring has room.
+    pub overflows: u64,
     /// Calls of `io_uring_enter` that asked a device for completions; counted in `enters`, too.
     pub poll_enters: u64,
     /// Completions that a device was asked for; counted in `completions`, too. A read or write that was done in parts
@@ -91,6 +94,7 @@ impl ShardStats {
             poll_enters,
             poll_completions,
             poll_refusals,
+            overflows,
         } = driver.counters();
         let counters = &core.counters;
         let (registered_operations, arena_misses, arena_bytes_taken) = core.dma.counters();
@@ -100,7 +104,7 @@ impl ShardStats {
             parks_spared: counters.parks_spared.get(),
             polls: counters.polls.get(),
             tasks_spawned: counters.spawned.get(),
-            tasks: core.tasks.borrow().len(),
+            tasks: core.tasks.len(),
             preemptions: counters.preemptions.get(),
             timers_fired: counters.timers_fired.get(),
             timers: core.timers.borrow().len(),
@@ -115,6 +119,7 @@ impl ShardStats {
             cancels,
             submissions_delayed: backlogged,
             completions_unknown: stale,
+            overflows,
             poll_enters,
             poll_completions,
             poll_refusals,
@@ -153,6 +158,7 @@ impl ShardStats {
             ("poll_enters", "Such calls that asked a device.", self.poll_enters),
             ("poll_completions", "Completions that a device was asked for.", self.poll_completions),
             ("poll_refusals", "Operations that could not be polled.", self.poll_refusals),
+            ("overflows", "Times completions found their queue full.", self.overflows),
             ("registered_operations", "Operations on registered memory.", self.registered_operations),
             ("arena_misses", "Buffers of the heap, as the arena had no room.", self.arena_misses),
             ("completions_unknown", "Completions of no operation.", self.completions_unknown),
@@ -224,8 +230,8 @@ impl StatsReader {
 
     /// The tasks that are there now, in no order that means anything.
     pub fn tasks(&self) -> Vec<TaskInfo> {
-        let (tasks, driver) = (self.0.tasks.borrow(), self.0.driver.borrow());
-        let info = |task: &crate::sys::TaskRef| {
+        let driver = self.0.driver.borrow();
+        let info = |task: crate::sys::TaskRef| {
             let mine =
                 driver.under_way().filter(|(_, waker)| waker.is_some_and(|waker| task.is_woken_by(waker)));
             let waits_for = mine.map(|(op, _)| match op.fd() {
@@ -234,13 +240,13 @@ impl StatsReader {
             });
             TaskInfo {
                 name: task.name().to_owned(),
-                queue: self.0.queues.name(task.queue()),
+                queue: self.0.queues.name(task.queue().index()),
                 polls: task.polls(),
                 is_ready: task.is_scheduled(),
                 waits_for: waits_for.collect(),
             }
         };
-        tasks.iter().map(|(_, task)| info(task)).collect()
+        self.0.tasks.iter().map(info).collect()
     }
 }
 

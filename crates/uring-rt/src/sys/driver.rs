@@ -8,6 +8,7 @@ mod held;
 mod outcome;
 mod polled;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -95,6 +96,8 @@ pub(crate) struct Driver {
     poll: Option<usize>,
     /// Freed after all rings were drained, or not at all.
     records: ManuallyDrop<Slots<Record>>,
+    /// Whether something may be under way on the latency ring.
+    are_urgent_under_way: Rc<Cell<bool>>,
     cqes: Vec<Cqe>,
     /// What rings look up for good, those to come, too.
     arena: Option<Rc<DmaArena>>,
@@ -185,6 +188,7 @@ pub(crate) struct DriverCounters {
     pub(crate) poll_enters: u64,
     pub(crate) poll_completions: u64,
     pub(crate) poll_refusals: u64,
+    pub(crate) overflows: u64,
 }
 
 impl Driver {
@@ -209,6 +213,7 @@ impl Driver {
             poll: None,
             lanes: std::iter::once(main).chain(latency).map(lane).collect(),
             records: ManuallyDrop::new(Slots::new()),
+            are_urgent_under_way: Rc::default(),
             cqes: Vec::new(),
             arena: None,
             counters: DriverCounters::default(),
@@ -282,6 +287,9 @@ impl Driver {
         self.counters.started += 1;
         let lane = self.lane_of(ring);
         self.lanes[lane].in_flight += 1;
+        if self.latency == Some(lane) {
+            self.are_urgent_under_way.set(true);
+        }
         Ok((key, Sqe { user_data: key.to_bits(), is_linked: false, op }))
     }
 
@@ -360,6 +368,11 @@ impl Driver {
         lane.is_some_and(|lane| lane.in_flight > 0 && lane.ring.has_events())
     }
 
+    /// Tells whether [`Self::has_urgent_events`] is worth asking, without a borrow of the driver.
+    pub(crate) fn are_urgent_under_way(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.are_urgent_under_way)
+    }
+
     /// Whether a ring has news, or was given something that it does not know of yet.
     pub(crate) fn has_work(&self) -> bool {
         let has_work =
@@ -436,7 +449,13 @@ impl Driver {
     }
 
     pub(crate) fn counters(&self) -> DriverCounters {
-        self.counters
+        let overflows: u64 = self.lanes.iter().map(|lane| lane.ring.overflows()).sum();
+        DriverCounters { overflows: self.counters.overflows + overflows, ..self.counters }
+    }
+
+    /// Whether files are cut by an operation of the main ring.
+    pub(crate) fn can_truncate(&self) -> bool {
+        self.lanes.first().is_some_and(|main| main.ring.can_truncate())
     }
 
     /// What each operation under way is, and whom it wakes.
@@ -503,6 +522,7 @@ impl Driver {
             self.phase = Phase::Leaked;
             return Err(left);
         }
+        self.counters = self.counters();
         for lane in self.lanes.drain(..) {
             drop(ManuallyDrop::into_inner(lane.ring));
             drop(lane.arena.map(ManuallyDrop::into_inner));
@@ -582,6 +602,9 @@ impl Driver {
             self.complete(lane, cqe, notices);
         }
         self.cqes = cqes;
+        if self.latency == Some(lane) {
+            self.are_urgent_under_way.set(self.lanes[lane].in_flight > 0);
+        }
     }
 
     fn complete(&mut self, lane: usize, cqe: Cqe, notices: &mut Vec<Notice>) {

@@ -19,6 +19,7 @@ mod message;
 mod mock;
 mod pages;
 mod perform;
+mod refs;
 mod remote;
 mod ring;
 mod sleeper;
@@ -29,7 +30,7 @@ mod sync;
 mod task;
 mod threads;
 
-pub(crate) use address::Message;
+pub(crate) use address::{Address, Message};
 pub(crate) use arena::Arena;
 pub(crate) use budget::Budget;
 pub(crate) use dma::DmaArena;
@@ -47,7 +48,7 @@ pub(crate) use remote::Remote;
 pub(crate) use ring::{Registered, Ring, Wait};
 pub(crate) use spsc::{Consumer, Producer, queue};
 pub(crate) use sqe::{Prepared, Stat};
-pub(crate) use task::{CurrentGuard, JoinRef, TaskRef, new_task};
+pub(crate) use task::{CurrentGuard, Home, JoinRef, Queue, TaskRef, TaskSet, new_task};
 pub(crate) use threads::ThreadsRing;
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
