@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::client::{P50, P99};
-use crate::figures::Figures;
-use crate::files::ENTERS;
+use crate::figures::{ENTERS, Figures};
 use crate::rows::{ALL, ROWS, Row, Who};
 use crate::tasks::BYTES;
 

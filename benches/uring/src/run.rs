@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 if has_valgrind {
                     measured.instructions = Some(count(counts::instructions));
                 }
-                if has_strace {
+                if has_strace && !row.work.has_client() {
                     measured.calls = Some(count(counts::system_calls));
                 }
             }

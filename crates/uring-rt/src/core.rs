@@ -76,6 +76,7 @@ pub(crate) struct Counters {
     pub(crate) spawned: Cell<u64>,
     pub(crate) preemptions: Cell<u64>,
     pub(crate) timers_fired: Cell<u64>,
+    pub(crate) reads_shared: Cell<u64>,
 }
 
 impl Counters {

@@ -11,6 +11,7 @@ mod clock;
 mod core;
 mod dma;
 mod error;
+mod file_slots;
 mod frames;
 mod histogram;
 mod http;
@@ -74,7 +75,8 @@ pub use shares::{BacklogController, DeadlineController, DeadlineWork, SharesCont
 pub use stall::{StackFrame, StallDetection, StallReport};
 pub use stats::{ShardStats, StatsReader};
 pub use storage::{
-    Merging, ReadMany, ReadView, StreamReader, StreamWriter, Streaming, UringFile, UringLock, UringStorage,
+    ImmutableFile, ImmutableWriter, Merging, ReadMany, ReadView, StreamReader, StreamWriter, Streaming,
+    UringFile, UringLock, UringStorage,
 };
 pub use sys::DmaBuffer;
 pub use sys::RingStats;

@@ -137,7 +137,7 @@ pub(crate) fn seconds(ns: u64) -> String {
 type Row<S> = (&'static str, &'static str, fn(&S) -> u64);
 type KindRow<S> = (&'static str, Kind, &'static str, fn(&S) -> String);
 
-const COUNTERS: [Row<ShardStats>; 24] = [
+const COUNTERS: [Row<ShardStats>; 25] = [
     ("turns_total", "Turns of the loop.", |stats| stats.turns),
     ("parks_total", "Times the shard went to sleep.", |stats| stats.parks),
     ("parks_spared_total", "Times it looked around and something came.", |stats| stats.parks_spared),
@@ -160,6 +160,7 @@ const COUNTERS: [Row<ShardStats>; 24] = [
     ("poll_refusals_total", "Operations that could not be polled.", |stats| stats.poll_refusals),
     ("overflows_total", "Times completions found their queue full.", |stats| stats.overflows),
     ("registered_operations_total", "Operations on registered memory.", |stats| stats.registered_operations),
+    ("reads_shared_total", "Reads that another made, too.", |stats| stats.reads_shared),
     ("arena_misses_total", "Buffers of the heap, as the arena had no room.", |stats| stats.arena_misses),
     ("completions_unknown_total", "Completions of no operation.", |stats| stats.completions_unknown),
 ];

@@ -73,6 +73,8 @@ pub struct ShardStats {
     pub registered_operations: u64,
     /// Buffers that were asked of the arena and are of the heap, as that had no room.
     pub arena_misses: u64,
+    /// Reads that found one under way which brings their bytes, and made none of their own.
+    pub reads_shared: u64,
     /// Bytes of the arena that buffers have now.
     pub arena_bytes_taken: u64,
     /// The task queues, in the order of their making.
@@ -137,6 +139,7 @@ impl ShardStats {
             receive_buffers_out: buffers_picked - buffers_back,
             registered_operations,
             arena_misses,
+            reads_shared: counters.reads_shared.get(),
             arena_bytes_taken,
             queues: core.queues.stats(),
             rings,

@@ -14,6 +14,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -441,6 +442,23 @@ impl Driver {
         }
         self.arena = Some(Rc::clone(arena));
         Ok(how)
+    }
+
+    /// Has the rings look a file up for good; to be undone by [`Self::forget_file`] before it is closed.
+    pub(crate) fn keep_file(&mut self, fd: &impl AsRawFd) {
+        // Files are not read or written on the latency ring.
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            if self.latency != Some(number) {
+                lane.ring.keep_file(fd.as_raw_fd());
+            }
+        }
+    }
+
+    /// Undoes [`Self::keep_file`].
+    pub(crate) fn forget_file(&mut self, fd: &impl AsRawFd) {
+        if self.phase != Phase::Leaked {
+            self.lanes.iter_mut().for_each(|lane| lane.ring.forget_file(fd.as_raw_fd()));
+        }
     }
 
     /// Operations under way.

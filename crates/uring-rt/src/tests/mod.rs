@@ -6,6 +6,7 @@ mod loops;
 mod ownership;
 mod polled;
 mod scheduled;
+mod shared;
 mod shares;
 mod streams;
 

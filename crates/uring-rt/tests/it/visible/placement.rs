@@ -1,6 +1,6 @@
 //! Where shards run.
 
-use rustix::thread::{CpuSet as Mask, sched_getaffinity};
+use rustix::thread::sched_getaffinity;
 use samestep_uring_rt::{
     CpuSet, DriverChoice, Machine, Placement, Runtime, RuntimeBuilder, ShardsError, StartError, run_on_all,
     run_shards,
