@@ -1,6 +1,6 @@
 //! The shard: its rings, tasks and timers, and the loop that turns them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, pending};
 use std::io;
 use std::ops::ControlFlow;
@@ -22,8 +22,8 @@ use crate::residents::Residents;
 use crate::spin::Spin;
 use crate::storage::Devices;
 use crate::sys::{
-    Attendance, Completion, CurrentGuard, Driver, ForkMark, Home, JoinRef, Notice, Owner, Prepared, Queue,
-    Remote, RingId, TaskRef, TaskSet, Wait, new_task,
+    Attendance, Completion, CurrentGuard, Driver, ForkMark, Home, JoinRef, Notice, Owner, Prepared, Pulse,
+    Queue, Remote, RingId, TaskRef, TaskSet, Wait, new_task,
 };
 use crate::wheel::Wheel;
 
@@ -45,6 +45,8 @@ pub(crate) struct Core {
     spin: Spin,
     fork_mark: ForkMark,
     pub(crate) counters: Counters,
+    /// If somebody watches for stalls.
+    pub(crate) pulse: OnceCell<Arc<Pulse>>,
     start: Duration,
     /// The queue whose task is being polled.
     queue_now: Cell<u32>,
@@ -71,6 +73,7 @@ pub(crate) struct Counters {
     pub(crate) spawned: Cell<u64>,
     pub(crate) preemptions: Cell<u64>,
     pub(crate) timers_fired: Cell<u64>,
+    pub(crate) reads_shared: Cell<u64>,
 }
 
 impl Counters {
@@ -107,6 +110,7 @@ impl Core {
             spin: Spin::new(u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX)),
             fork_mark,
             counters: Counters::default(),
+            pulse: OnceCell::new(),
             start: monotonic(),
             queue_now: Cell::new(DEFAULT_QUEUE),
             is_preempted: Cell::new(false),
@@ -132,6 +136,7 @@ impl Core {
         assert!(!self.is_turning.replace(true), "the runtime runs already: block_on does not nest");
         let _running = Running(self);
         let _current = CurrentGuard::new(&self.queues);
+        let _attended = self.pulse.get().map(|pulse| pulse.attend());
         // The program may borrow and so is no task, but it is woken like one: by a task that is never polled.
         let (stand_in, _joiner) = new_task(pending::<()>(), "program", &self.queues.queue(DEFAULT_QUEUE));
         let stand_in = EndOnDrop(stand_in);
@@ -165,14 +170,21 @@ impl Core {
             let began = self.begin_slice(queue);
             let (left_before, mut polls_of_program) = (left, 0);
             let ready = self.queues.queue(queue);
+            let pulse = self.pulse.get();
             while let Some(task) = ready.pop() {
                 left -= 1;
+                if let Some(pulse) = pulse {
+                    pulse.run(&task);
+                }
                 if task.is(stand_in) {
                     polls_of_program += 1;
                     flow = poll_program();
                     is_enough = flow.is_break();
                 } else if task.run().is_ready() {
                     drop(self.tasks.remove(&task));
+                }
+                if let Some(pulse) = pulse {
+                    pulse.rest();
                 }
                 is_enough |= left == 0 || self.is_asked_to_stop(&ready);
                 if is_enough {
@@ -207,6 +219,10 @@ impl Core {
     /// Looks at everything outside: tasks woken from elsewhere, timers, rings. Waits if there is nothing to do.
     fn turn(&self) {
         Counters::count(&self.counters.turns, 1);
+        let pulse = self.pulse.get();
+        if let Some(pulse) = pulse {
+            pulse.beat();
+        }
         if self.is_preempted.replace(false) {
             Counters::count(&self.counters.preemptions, 1);
         }
@@ -228,7 +244,14 @@ impl Core {
         }
         if wait != Wait::No || self.driver.borrow().has_work() {
             let mut notices = self.notices.take();
+            let sleeps = pulse.filter(|_| wait != Wait::No);
+            if let Some(pulse) = sleeps {
+                pulse.park();
+            }
             let turned = self.driver.borrow_mut().turn(wait, &mut notices);
+            if let Some(pulse) = sleeps {
+                pulse.unpark();
+            }
             if wait != Wait::No {
                 self.remote.awake();
                 self.driver.borrow_mut().signal_events(false);
@@ -390,6 +413,23 @@ impl Core {
         self.tasks.insert(task.clone());
         self.queues.push(task);
         join
+    }
+
+    /// From here on `pulse` tells what the shard does.
+    pub(crate) fn watch(&self, pulse: &Arc<Pulse>) {
+        let pulse = self.pulse.get_or_init(|| Arc::clone(pulse));
+        for queue in 0..self.queues.count() {
+            pulse.name_queue(queue, &self.queues.name(queue));
+        }
+    }
+
+    /// Adds a queue or group below a group.
+    pub(crate) fn add_queue(&self, name: &str, parent: u32, shares: u32, latency: Option<Duration>) -> u32 {
+        let queue = self.queues.add(name, parent, shares, latency);
+        if let Some(pulse) = self.pulse.get() {
+            pulse.name_queue(queue, name);
+        }
+        queue
     }
 
     /// Time since the shard's start.

@@ -203,6 +203,8 @@ pub enum Feature {
     Truncate,
     /// `REGISTER_IOWQ_MAX_WORKERS` (5.15), see [`RuntimeInfo::workers_max`].
     WorkerLimit,
+    /// A table of files in the ring (5.1): those that are open for direct I/O are looked up once, the first 256.
+    RegisteredFiles,
     /// Memory for files that is looked up once, see [`RuntimeInfo::arena`].
     RegisteredBuffers,
     /// `REGISTER_CLONE_BUFFERS` (6.12): once for all rings.
@@ -223,6 +225,7 @@ impl Feature {
             Self::PollRing => "poll ring",
             Self::Truncate => "truncate",
             Self::WorkerLimit => "worker limit",
+            Self::RegisteredFiles => "registered files",
             Self::RegisteredBuffers => "registered buffers",
             Self::ClonedBuffers => "cloned buffers",
         }

@@ -6,9 +6,11 @@
 //! are.
 
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::histogram::Histogram;
 use crate::schedule::Standing;
 use crate::sys::{Home, Queue, TaskRef};
 
@@ -19,6 +21,8 @@ pub(crate) struct RunQueues {
     home: Rc<Home>,
     /// A queue whose latency matters has got something to run since this was last looked at.
     has_urgent_news: Cell<bool>,
+    /// If it was asked for how long tasks wait: of every so many.
+    delays_of_every: Cell<Option<NonZeroU32>>,
 }
 
 #[derive(Debug)]
@@ -63,6 +67,10 @@ pub struct QueueStats {
     pub polls: u64,
     /// Tasks that are ready now.
     pub ready: usize,
+    /// How long tasks waited from being woken to being polled, of every so many as
+    /// [`latency_sampling`](crate::RuntimeBuilder::latency_sampling) was told. A task that another thread wakes counts
+    /// from when its shard has seen that.
+    pub delay: Option<Histogram>,
 }
 
 impl RunQueues {
@@ -70,8 +78,12 @@ impl RunQueues {
     pub(crate) fn new(home: &Rc<Home>) -> Self {
         let root = Node::new("root", None, 1, None, Queue::new(ROOT_GROUP, home));
         let tree = Tree { nodes: vec![root], active: 0, last: DEFAULT_QUEUE };
-        let queues =
-            Self { tree: RefCell::new(tree), home: Rc::clone(home), has_urgent_news: Cell::new(false) };
+        let queues = Self {
+            tree: RefCell::new(tree),
+            home: Rc::clone(home),
+            has_urgent_news: Cell::new(false),
+            delays_of_every: Cell::new(None),
+        };
         let default = queues.add("default", ROOT_GROUP, DEFAULT_SHARES, None);
         assert_eq!(default, DEFAULT_QUEUE);
         queues
@@ -82,9 +94,20 @@ impl RunQueues {
         let mut tree = self.tree.borrow_mut();
         let index = u32::try_from(tree.nodes.len()).expect("fewer than 2^32 queues");
         let ready = Queue::new(index, &self.home);
+        if let Some(every) = self.delays_of_every.get() {
+            ready.sample_delays(every);
+        }
         tree.nodes.push(Node::new(name, Some(parent), shares.max(1), latency, ready));
         tree.nodes[parent as usize].children.push(index);
         index
+    }
+
+    /// From here on some tasks are looked at for how long they wait.
+    pub(crate) fn sample_delays(&self, every: NonZeroU32) {
+        self.delays_of_every.set(Some(every));
+        for node in &self.tree.borrow().nodes {
+            node.ready.sample_delays(every);
+        }
     }
 
     /// Changes the shares of a queue or group.
@@ -214,6 +237,11 @@ impl RunQueues {
         lineage
     }
 
+    /// How many queues and groups there are.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.tree.borrow().nodes.len()).expect("fewer than 2^32 queues")
+    }
+
     /// The name of a queue.
     pub(crate) fn name(&self, queue: u32) -> String {
         self.tree.borrow().nodes[queue as usize].name.clone()
@@ -230,6 +258,7 @@ impl RunQueues {
                 run_ns: node.run_ns,
                 polls: node.polls,
                 ready: node.ready.count(),
+                delay: node.ready.delays(),
             })
             .collect()
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,11 +13,13 @@ use crate::core::Core;
 use crate::dma::{Dma, HugePages};
 use crate::error::{ShutdownError, StartError};
 use crate::info::{self, Choice, Feature, Polling, RuntimeInfo};
+use crate::latencies::Sampler;
 use crate::providers::UringProviders;
 use crate::refusal;
 use crate::schedule::IoProperties;
+use crate::stall::{StallDetection, Watcher};
 use crate::storage::Devices;
-use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
+use crate::sys::{Arena, Driver, KernelRing, Pulse, Remote, Ring, ThreadsRing};
 
 /// One shard: an executor with its rings, on the thread that made it.
 ///
@@ -26,6 +29,8 @@ use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
 pub struct Runtime {
     core: Rc<Core>,
     patience: Duration,
+    /// Until the runtime is gone.
+    _watcher: Option<Watcher>,
 }
 
 /// How a runtime is to be. Made by [`Runtime::builder`].
@@ -41,6 +46,8 @@ pub struct RuntimeBuilder {
     zero_copy_bytes: Option<usize>,
     shutdown_patience: Duration,
     spin_before_park: Duration,
+    latency_sampling: Option<NonZeroU32>,
+    stalls: Option<StallDetection>,
     io_properties: IoProperties,
     dma_bytes: usize,
     huge_pages: HugePages,
@@ -107,6 +114,8 @@ impl Runtime {
             zero_copy_bytes: None,
             shutdown_patience: Duration::from_secs(30),
             spin_before_park: Duration::ZERO,
+            latency_sampling: None,
+            stalls: None,
             io_properties: IoProperties::new(),
             dma_bytes: 4 << 20,
             huge_pages: HugePages::None,
@@ -170,7 +179,7 @@ impl Runtime {
         };
         let remote = Arc::new(Remote::new().unwrap());
         let core = Core::new(driver, remote, info, polling, dma, Some(2000), Duration::ZERO).unwrap();
-        Self { core, patience }
+        Self { core, patience, _watcher: None }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -247,6 +256,20 @@ impl RuntimeBuilder {
         Self { spin_before_park: at_most, ..self }
     }
 
+    /// Counts how long operations take, and how long tasks wait for their turn, of every so many of each; none by
+    /// default, which costs a branch. A sampled one costs two readings of the clock, some tens of nanoseconds each.
+    /// Reported as [`ShardStats::latencies`](crate::ShardStats::latencies) and
+    /// [`QueueStats::delay`](crate::QueueStats::delay).
+    pub fn latency_sampling(self, every_nth: Option<NonZeroU32>) -> Self {
+        Self { latency_sampling: every_nth, ..self }
+    }
+
+    /// Watches the loop for [stalls](StallDetection); nobody does by default. Costs two stores a poll, and a thread that
+    /// wakes twice within the bound.
+    pub fn stall_detection(self, detection: StallDetection) -> Self {
+        Self { stalls: Some(detection), ..self }
+    }
+
     /// When the kernel makes completions, [`TaskRun::Deferred`] by default. The poll ring is always deferred.
     pub fn task_run(self, mode: TaskRun) -> Self {
         Self { task_run: mode, ..self }
@@ -314,7 +337,21 @@ impl RuntimeBuilder {
         let dma = self.dma();
         let devices = devices.scheduled(self.io_properties);
         let core = Core::new(driver, remote, info, devices, dma, self.zero_copy_bytes, self.spin_before_park);
-        Ok(Runtime { core: core.map_err(refused("map a page"))?, patience: self.shutdown_patience })
+        let core = core.map_err(refused("map a page"))?;
+        if let Some(every) = self.latency_sampling {
+            core.driver.borrow_mut().sample_latencies(Sampler::new(every));
+            core.queues.sample_delays(every);
+        }
+        let watcher = match self.stalls {
+            Some(detection) => {
+                let pulse =
+                    Pulse::new(detection.signal_number()).map_err(refused("be watched for stalls"))?;
+                core.watch(&pulse);
+                Some(Watcher::start(pulse, detection).map_err(refused("make a thread that watches"))?)
+            }
+            None => None,
+        };
+        Ok(Runtime { core, patience: self.shutdown_patience, _watcher: watcher })
     }
 
     fn ring_driver(&self, remote: &Arc<Remote>) -> Result<(Driver, RuntimeInfo), StartError> {

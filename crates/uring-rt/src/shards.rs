@@ -21,6 +21,8 @@ use crate::error::{ShutdownError, StartError};
 use crate::runtime::RuntimeBuilder;
 use crate::service::{Claim, Room, ServiceGroup};
 use crate::sharded::AtHome;
+use crate::task_list::TaskList;
+use crate::waits::WaitsOn;
 
 /// Runs `program` on `count` shards, each a runtime on a thread of its own, and gives what the programs gave, in the
 /// order of the shards. All start, or none does.
@@ -162,6 +164,11 @@ impl Shard {
         crate::ShardStats::of(&self.core)
     }
 
+    /// The tasks that are there now, and what they wait for.
+    pub fn tasks(&self) -> TaskList {
+        TaskList::of(&self.core)
+    }
+
     /// A handle to all shards for other threads.
     pub fn caller(&self) -> Caller {
         Caller { peers: Arc::clone(&self.peers) }
@@ -240,6 +247,16 @@ impl Caller {
     /// How many shards there are, or were.
     pub fn count(&self) -> usize {
         self.peers.len()
+    }
+
+    /// What shard `target` has done so far; see [`Self::submit_to`].
+    pub fn stats_of(&self, target: usize) -> Submitted<crate::ShardStats> {
+        self.submit_within(target, |shard| async move { shard.stats() })
+    }
+
+    /// The tasks of shard `target` and what they wait for; see [`Self::submit_to`].
+    pub fn tasks_of(&self, target: usize) -> Submitted<TaskList> {
+        self.submit_within(target, |shard| async move { shard.tasks() })
     }
 
     /// As [`Self::submit_to`], with the shard that the call runs on.
@@ -347,10 +364,11 @@ impl<T> Future for Submitted<T> {
                 }
             }
         }
-        match lock(&this.desk).outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
-            None => Poll::Pending,
+        if let Some(outcome) = lock(&this.desk).outcome.take() {
+            return Poll::Ready(outcome);
         }
+        WaitsOn::Call.note(cx.waker());
+        Poll::Pending
     }
 }
 
@@ -506,6 +524,7 @@ impl Peer {
             let mut inbox = lock(&self.inbox);
             let Some(call) = inbox.calls.pop_front() else {
                 inbox.server = Some(cx.waker().clone());
+                WaitsOn::Calls.note(cx.waker());
                 return Poll::Pending;
             };
             (call, inbox.line.pop_front())

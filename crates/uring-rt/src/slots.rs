@@ -20,6 +20,11 @@ impl Key {
         self.0
     }
 
+    /// The number of the slot, which others have at other times.
+    pub(crate) const fn slot(self) -> usize {
+        self.index() as usize
+    }
+
     const fn new(index: u32, generation: u32) -> Self {
         Self(index as u64 | (generation as u64) << 32)
     }

@@ -74,12 +74,12 @@ impl UringTasks {
             Latency::Matters(within) => Some(within),
             Latency::NotImportant => None,
         };
-        TaskQueue(self.0.queues.add(name, group.0, shares.0, latency))
+        TaskQueue(self.0.add_queue(name, group.0, shares.0, latency))
     }
 
     /// Makes a group in `parent`.
     pub fn create_group(&self, name: &str, parent: TaskGroup, shares: Shares) -> TaskGroup {
-        TaskGroup(self.0.queues.add(name, parent.0, shares.0, None))
+        TaskGroup(self.0.add_queue(name, parent.0, shares.0, None))
     }
 
     /// Changes the shares of a queue.

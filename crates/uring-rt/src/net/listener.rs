@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::task::Waker;
 
 use rustix::net::{SocketType, sockopt};
 use samestep_provider_traits::TcpListener;
@@ -44,7 +45,7 @@ struct State {
 }
 
 impl UringListener {
-    pub(super) fn bind(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
         let fd = socket(address, SocketType::STREAM)?;
         sockopt::set_socket_reuseaddr(&fd, true)?;
         // What it accepts has this from it, which saves a call for each.
@@ -164,6 +165,10 @@ impl Owner for State {
             self.end_accept();
         }
         self.waiters.notify();
+    }
+
+    fn each_waiter(&self, each: &mut dyn FnMut(&Waker, Option<&'static str>)) {
+        self.waiters.each(|waker| each(waker, None));
     }
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::task::Waker;
 
 use rustix::net::{Shutdown, SocketType, sockopt};
 use samestep_provider_traits::{BufResult, IoBuf, IoBufMut, TcpStream};
@@ -233,6 +234,11 @@ impl Owner for State {
         } else if completion.tag != TAG_UNTOLD {
             self.received(completion);
         }
+    }
+
+    fn each_waiter(&self, each: &mut dyn FnMut(&Waker, Option<&'static str>)) {
+        self.readers.each(|waker| each(waker, Some("recv")));
+        self.writers.each(|waker| each(waker, Some("a turn to send")));
     }
 }
 

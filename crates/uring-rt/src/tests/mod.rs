@@ -6,6 +6,7 @@ mod loops;
 mod ownership;
 mod polled;
 mod scheduled;
+mod shared;
 mod streams;
 
 use std::cell::RefCell;

@@ -38,6 +38,10 @@ impl Name {
         Self { bytes, len: u8::try_from(len).expect("names are short") }
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
     pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).expect("cut between characters")
     }
