@@ -100,7 +100,7 @@ impl ShardStats {
             parks_spared: counters.parks_spared.get(),
             polls: counters.polls.get(),
             tasks_spawned: counters.spawned.get(),
-            tasks: core.tasks.len(),
+            tasks: core.tasks_now(),
             preemptions: counters.preemptions.get(),
             timers_fired: counters.timers_fired.get(),
             timers: core.timers.borrow().len(),
@@ -240,7 +240,7 @@ impl StatsReader {
                 waits_for: waits_for.collect(),
             }
         };
-        self.0.tasks.iter().map(info).collect()
+        self.0.all_tasks().map(info).collect()
     }
 }
 
