@@ -1,8 +1,11 @@
 //! The command `samestep-uring`.
 
+mod disk;
+mod latency;
 mod load;
 mod preempt;
 mod soak;
+mod tune;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +13,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{CallError, DriverChoice, Runtime, ShardsError, ShutdownError, StartError};
+use crate::{CallError, DriverChoice, PropertiesError, Runtime, ShardsError, ShutdownError, StartError};
 
 /// What a runtime runs on here, and how it does.
 #[derive(Debug, Parser)]
@@ -33,6 +36,48 @@ enum Command {
         /// Of how many times the ranks are told.
         #[arg(long, default_value_t = 2000)]
         events: usize,
+    },
+    /// Measures what the device below a folder can do, and prints its properties for `RuntimeBuilder::io_properties`.
+    ///
+    /// Writes a file, reads and writes it in several ways, and removes it.
+    Tune {
+        /// A folder on the device.
+        #[arg(long)]
+        folder: PathBuf,
+        /// For how long, besides writing the file: seconds, or a number with s, m or h behind it.
+        #[arg(long = "for", value_parser = parse_duration, default_value = "30s")]
+        lasts: Duration,
+        /// How long the file is: longer than any cache on the way, if the numbers are to be the disk's.
+        #[arg(long, default_value_t = 1024)]
+        size_mib: u64,
+        /// Where the properties go; to stdout, if this is not said.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Which driver.
+        #[arg(long, value_enum, default_value_t = DriverName::Ring)]
+        driver: DriverName,
+    },
+    /// Measures how long short reads of a class with many shares take: alone, beside a bulk load that saturates the disk,
+    /// and beside the same load when both are scheduled.
+    Latency {
+        /// A folder on the device.
+        #[arg(long)]
+        folder: PathBuf,
+        /// The properties of the device, as `tune` has written them.
+        #[arg(long)]
+        properties: PathBuf,
+        /// For how long all together: seconds, or a number with s, m or h behind it.
+        #[arg(long = "for", value_parser = parse_duration, default_value = "45s")]
+        lasts: Duration,
+        /// How often the three are measured in turn.
+        #[arg(long, default_value_t = 9)]
+        rounds: u32,
+        /// How long the file is.
+        #[arg(long, default_value_t = 1024)]
+        size_mib: u64,
+        /// Of what the bulk load is.
+        #[arg(long, value_enum, default_value_t = latency::Bulk::Both)]
+        bulk: latency::Bulk,
     },
     /// Loads files, sockets, timers and calls between shards, gives up at random, and fails if anything is left behind.
     Soak {
@@ -77,6 +122,12 @@ pub fn run() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Info { driver } => info(driver.choice()),
         Command::Preempt { events } => preempt::run(events),
+        Command::Tune { folder, lasts, size_mib, out, driver } => {
+            tune::run(&tune::Plan { lasts, driver: driver.choice(), folder, size_mib, out })
+        }
+        Command::Latency { folder, properties, lasts, rounds, size_mib, bulk } => {
+            latency::run(&latency::Plan { lasts, folder, size_mib, properties, rounds, bulk })
+        }
         Command::Soak { lasts, shards, driver, seed, folder } => {
             soak::run(&soak::Plan { lasts, shards, driver: driver.choice(), seed, folder })
         }
@@ -111,6 +162,8 @@ enum CommandError {
     Call(#[from] CallError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Properties(#[from] PropertiesError),
     /// What was looked for was found.
     #[error("{finding}")]
     Found { finding: String },

@@ -12,6 +12,7 @@ pub struct RuntimeInfo {
     pub(crate) choices: Vec<Choice>,
     pub(crate) devices: Vec<DeviceInfo>,
     pub(crate) arena: ArenaInfo,
+    pub(crate) workers_max: Option<u32>,
 }
 
 impl RuntimeInfo {
@@ -35,6 +36,12 @@ impl RuntimeInfo {
         &self.devices
     }
 
+    /// How many threads of the kernel do what would block, of each of the two kinds it has; `None` if the kernel decides.
+    /// See [`RuntimeBuilder::kernel_workers`](crate::RuntimeBuilder::kernel_workers).
+    pub fn workers_max(&self) -> Option<u32> {
+        self.workers_max
+    }
+
     /// The memory from which [`Runtime::alloc_dma`](crate::Runtime::alloc_dma) takes its buffers.
     pub fn arena(&self) -> ArenaInfo {
         self.arena
@@ -50,6 +57,9 @@ impl fmt::Display for RuntimeInfo {
         }
         for device in &self.devices {
             writeln!(f, "{device}")?;
+        }
+        if let Some(count) = self.workers_max {
+            writeln!(f, "{:<24}{count}", "workers at most")?;
         }
         writeln!(f, "{}", self.arena)
     }
@@ -189,6 +199,10 @@ pub enum Feature {
     LatencyRing,
     /// A ring for devices that are polled, made when a file on such a device is opened for direct I/O.
     PollRing,
+    /// `FTRUNCATE` (6.9): files are cut on the ring.
+    Truncate,
+    /// `REGISTER_IOWQ_MAX_WORKERS` (5.15), see [`RuntimeInfo::workers_max`].
+    WorkerLimit,
     /// Memory for files that is looked up once, see [`RuntimeInfo::arena`].
     RegisteredBuffers,
     /// `REGISTER_CLONE_BUFFERS` (6.12): once for all rings.
@@ -207,6 +221,8 @@ impl Feature {
             Self::RingMessage => "ring message",
             Self::LatencyRing => "latency ring",
             Self::PollRing => "poll ring",
+            Self::Truncate => "truncate",
+            Self::WorkerLimit => "worker limit",
             Self::RegisteredBuffers => "registered buffers",
             Self::ClonedBuffers => "cloned buffers",
         }

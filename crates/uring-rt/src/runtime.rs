@@ -44,6 +44,8 @@ pub struct RuntimeBuilder {
     io_properties: IoProperties,
     dma_bytes: usize,
     huge_pages: HugePages,
+    workers_max: u32,
+    task_run: TaskRun,
 }
 
 /// Which driver a runtime is to use. Complete by definition.
@@ -71,6 +73,18 @@ pub enum PollChoice {
     Always,
 }
 
+/// When the kernel makes the completions of what has ended. In either mode a flag tells that there is something to be made,
+/// which is how a task that computes sees that it should yield. Complete by definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TaskRun {
+    /// When the shard asks for them, `DEFER_TASKRUN`: never in the middle of anything else, and all together.
+    #[default]
+    Deferred,
+    /// Whenever the shard's thread enters the kernel, for whatever reason, `COOP_TASKRUN`: at the latest with the next tick
+    /// of its clock, also while a task computes.
+    Cooperative,
+}
+
 impl Runtime {
     /// A runtime on io_uring with the defaults of [`RuntimeBuilder`].
     ///
@@ -96,6 +110,8 @@ impl Runtime {
             io_properties: IoProperties::new(),
             dma_bytes: 4 << 20,
             huge_pages: HugePages::None,
+            workers_max: 16,
+            task_run: TaskRun::default(),
         }
     }
 
@@ -150,6 +166,7 @@ impl Runtime {
             choices: Vec::new(),
             devices: Vec::new(),
             arena: dma.info(),
+            workers_max: None,
         };
         let remote = Arc::new(Remote::new().unwrap());
         let core = Core::new(driver, remote, info, polling, dma, Some(2000), Duration::ZERO).unwrap();
@@ -230,6 +247,11 @@ impl RuntimeBuilder {
         Self { spin_before_park: at_most, ..self }
     }
 
+    /// When the kernel makes completions, [`TaskRun::Deferred`] by default. The poll ring is always deferred.
+    pub fn task_run(self, mode: TaskRun) -> Self {
+        Self { task_run: mode, ..self }
+    }
+
     /// Schedules direct reads and writes of the devices in `properties`; those of others go to the kernel as they come,
     /// and so do all that go through the page cache. None by default.
     ///
@@ -250,6 +272,13 @@ impl RuntimeBuilder {
     /// [`RuntimeInfo::arena`] says so.
     pub fn dma_arena(self, bytes: usize, huge_pages: HugePages) -> Self {
         Self { dma_bytes: bytes, huge_pages, ..self }
+    }
+
+    /// How many threads the kernel may have to do what would block, for all rings of the shard and of each of the two kinds
+    /// that it has; 16 by default, at least 1. Without a limit it makes as many as it sees fit, of the kind that may block
+    /// for ever as many as the user may have processes.
+    pub fn kernel_workers(self, at_most: u32) -> Self {
+        Self { workers_max: at_most, ..self }
     }
 
     /// How long shutting down waits without anything moving, about, before it leaks; 30 s by default.
@@ -290,12 +319,16 @@ impl RuntimeBuilder {
 
     fn ring_driver(&self, remote: &Arc<Remote>) -> Result<(Driver, RuntimeInfo), StartError> {
         let mut choices = Vec::new();
-        let mut main = KernelRing::new(self.ring_entries, &mut choices).map_err(refusal::explain)?;
-        refusal::check_operations(main.missing())?;
+        let (entries, mode) = (self.ring_entries, self.task_run);
+        let mut main = KernelRing::new(entries, mode, &mut choices).map_err(refusal::explain)?;
+        refusal::check_operations(main.missing(&mut choices))?;
         choices.push(main.reach_by(remote));
+        let limit = main.limit_workers(self.workers_max.max(1));
+        let workers_max = limit.is_used().then_some(self.workers_max.max(1));
+        choices.push(limit);
         let latency = if self.has_latency_ring {
             // The same choices again, told once.
-            let mut ring = KernelRing::new(self.ring_entries, &mut Vec::new()).map_err(refusal::explain)?;
+            let mut ring = KernelRing::new(entries, mode, &mut Vec::new()).map_err(refusal::explain)?;
             ring.register_event(&**remote).map_err(refusal::explain)?;
             choices.push(Choice::used(Feature::LatencyRing, "its events ask running tasks to yield"));
             Some(ring)
@@ -307,7 +340,17 @@ impl RuntimeBuilder {
         let driver = Driver::new(with_arena(main), latency.map(with_arena)).map_err(refusal::explain)?;
         choices.push(Choice::used(Feature::BufferRing, "receives pick buffers when bytes are there"));
         let (kernel, arena) = (refusal::release(), self.dma().info());
-        Ok((driver, RuntimeInfo { driver: info::Driver::Ring, kernel, choices, devices: Vec::new(), arena }))
+        Ok((
+            driver,
+            RuntimeInfo {
+                driver: info::Driver::Ring,
+                kernel,
+                choices,
+                devices: Vec::new(),
+                arena,
+                workers_max,
+            },
+        ))
     }
 
     fn threads_driver(&self) -> Result<(Driver, RuntimeInfo), StartError> {
@@ -316,7 +359,10 @@ impl RuntimeBuilder {
         let driver = Driver::new((Box::new(ring), self.arena()), None).map_err(refused)?;
         let (kernel, choices, devices) = (refusal::release(), Vec::new(), Vec::new());
         let arena = self.dma().info();
-        Ok((driver, RuntimeInfo { driver: info::Driver::Threads, kernel, choices, devices, arena }))
+        Ok((
+            driver,
+            RuntimeInfo { driver: info::Driver::Threads, kernel, choices, devices, arena, workers_max: None },
+        ))
     }
 
     fn dma(&self) -> Dma {

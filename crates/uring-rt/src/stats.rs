@@ -53,6 +53,9 @@ pub struct ShardStats {
     pub submissions_delayed: u64,
     /// Completions that named no operation. Not zero is a defect, here or in the kernel.
     pub completions_unknown: u64,
+    /// Times a ring was entered when completions had found no room in its queue. They wait in the kernel, and none is lost,
+    /// but it costs: a larger ring has room.
+    pub overflows: u64,
     /// Calls of `io_uring_enter` that asked a device for completions; counted in `enters`, too.
     pub poll_enters: u64,
     /// Completions that a device was asked for; counted in `completions`, too. A read or write that was done in parts
@@ -91,6 +94,7 @@ impl ShardStats {
             poll_enters,
             poll_completions,
             poll_refusals,
+            overflows,
         } = driver.counters();
         let counters = &core.counters;
         let (registered_operations, arena_misses, arena_bytes_taken) = core.dma.counters();
@@ -115,6 +119,7 @@ impl ShardStats {
             cancels,
             submissions_delayed: backlogged,
             completions_unknown: stale,
+            overflows,
             poll_enters,
             poll_completions,
             poll_refusals,
@@ -153,6 +158,7 @@ impl ShardStats {
             ("poll_enters", "Such calls that asked a device.", self.poll_enters),
             ("poll_completions", "Completions that a device was asked for.", self.poll_completions),
             ("poll_refusals", "Operations that could not be polled.", self.poll_refusals),
+            ("overflows", "Times completions found their queue full.", self.overflows),
             ("registered_operations", "Operations on registered memory.", self.registered_operations),
             ("arena_misses", "Buffers of the heap, as the arena had no room.", self.arena_misses),
             ("completions_unknown", "Completions of no operation.", self.completions_unknown),

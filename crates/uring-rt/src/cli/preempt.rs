@@ -13,24 +13,26 @@ use samestep_provider_traits::{NetworkProvider, Providers, TaskProvider, TcpList
 
 use super::CommandError;
 use crate::clock::monotonic;
-use crate::{Latency, Runtime, Shares, TaskGroup, UringProviders, UringTasks};
+use crate::{Latency, Runtime, Shares, TaskGroup, TaskRun, UringProviders, UringTasks};
 
 /// Prints, for an event that a task of a queue with latency waits for and for that queue's turn being due, how long it
-/// takes until a spinning task sees that it should yield.
+/// takes until a spinning task sees that it should yield; in each mode of the ring.
 pub(super) fn run(events: usize) -> Result<(), CommandError> {
     let events = events.max(1);
     let folder = std::env::current_dir()?;
-    let before = Stolen::read();
-    let runtime = Runtime::new()?;
-    let world = runtime.providers(&folder, 1)?;
-    let delays = runtime.block_on(on_events(world.clone(), events))?;
-    print!("an event on the latency ring\n{delays}");
-    let late = runtime.block_on(on_time(world.task(), events))?;
-    print!("a turn that is due, beyond its {PERIOD:?}\n{late}");
-    runtime.shutdown()?;
+    for (mode, name) in [(TaskRun::Deferred, "deferred"), (TaskRun::Cooperative, "cooperative")] {
+        let before = Stolen::read();
+        let runtime = Runtime::builder().task_run(mode).build()?;
+        let world = runtime.providers(&folder, 1)?;
+        let delays = runtime.block_on(on_events(world.clone(), events))?;
+        print!("an event on the latency ring, {name} task run\n{delays}");
+        let late = runtime.block_on(on_time(world.task(), events))?;
+        print!("a turn that is due, beyond its {PERIOD:?}, {name} task run\n{late}");
+        runtime.shutdown()?;
+        println!("meanwhile {}", Stolen::read().since(&before));
+    }
     // Without a latency ring nothing interrupts a task but its own yields.
     println!("without a latency ring a task is not asked: it yields by itself");
-    println!("meanwhile {}", Stolen::read().since(&before));
     Ok(())
 }
 
@@ -159,7 +161,7 @@ fn switches() -> u64 {
 }
 
 /// Time that this machine, or this thread, did not have.
-struct Stolen {
+pub(super) struct Stolen {
     /// By the hypervisor, in ticks of all processors; see proc(5).
     steal_ticks: u64,
     all_ticks: u64,
@@ -168,7 +170,7 @@ struct Stolen {
 }
 
 impl Stolen {
-    fn read() -> Self {
+    pub(super) fn read() -> Self {
         let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let ticks = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
         let ticks: Vec<u64> = ticks.filter_map(|number| number.parse().ok()).collect();
@@ -180,7 +182,7 @@ impl Stolen {
         }
     }
 
-    fn since(&self, before: &Self) -> String {
+    pub(super) fn since(&self, before: &Self) -> String {
         let (steal, all) = (self.steal_ticks - before.steal_ticks, self.all_ticks - before.all_ticks);
         let per_mille = steal * 1000 / all.max(1);
         let (percent, tenth) = (per_mille / 10, per_mille % 10);

@@ -38,7 +38,8 @@ pub struct DeviceProperties {
     /// Writes in a second, in addition to what their bytes cost.
     pub writes_per_s: u64,
     /// The device is given no more at a time than it does within this time, so that whatever comes next waits no longer.
-    /// Queues whose [`Latency`](crate::Latency) matters may give it as much again.
+    /// Queues whose [`Latency`](crate::Latency) matters may give it as much again. Something may be under way at any time,
+    /// so that it is at least one part.
     pub latency_goal: Duration,
     /// Longer reads and writes are done in parts of at most so many bytes, rounded to the alignment of the file.
     pub part_bytes_max: u32,

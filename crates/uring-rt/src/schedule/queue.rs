@@ -21,7 +21,9 @@ use crate::slots::{Key, Slots};
 pub(crate) struct Queue<W> {
     device: Arc<Known>,
     costs: Costs,
+    /// What bulk may have under way, and what is urgent besides.
     goal_ns: u64,
+    urgent_ns: u64,
     requests_max: usize,
     requests: Slots<Request<W>>,
     tree: FairTree<Key>,
@@ -117,9 +119,15 @@ impl<W: Copy> Queue<W> {
     /// Of a device; at most `requests_max` wait.
     pub(crate) fn new(device: Arc<Known>, requests_max: usize) -> Self {
         let properties = &device.properties;
+        let costs = Costs::of(properties);
+        let goal_ns = u64::try_from(properties.latency_goal.as_nanos()).unwrap_or(u64::MAX).min(GOAL_NS_MAX);
+        // A part of bulk that is longer than the goal must not hold up what is urgent.
+        let part = |direction| costs.of_transfer(direction, properties.part_bytes_max);
+        let part_ns = part(Direction::Read).max(part(Direction::Write)).min(GOAL_NS_MAX);
         Self {
-            costs: Costs::of(properties),
-            goal_ns: u64::try_from(properties.latency_goal.as_nanos()).unwrap_or(u64::MAX).min(GOAL_NS_MAX),
+            costs,
+            goal_ns,
+            urgent_ns: goal_ns + goal_ns.max(part_ns),
             device,
             requests_max,
             requests: Slots::new(),
@@ -327,7 +335,7 @@ impl<W: Copy> Queue<W> {
 
     fn limit_ns(&self, urgency: Urgency) -> u64 {
         match urgency {
-            Urgency::Urgent => self.goal_ns * 2,
+            Urgency::Urgent => self.urgent_ns,
             Urgency::Bulk => self.goal_ns,
         }
     }

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -124,6 +125,34 @@ impl UringFile {
     /// process must not cut a file that has polled writes under way.
     pub fn polling(&self) -> Polling {
         self.state.device.get().map_or(Polling::Buffered, |device| device.polling())
+    }
+
+    /// Takes the room of a range of bytes away, which then read as zeros; the length stays. Of a block of the file system
+    /// that is partly in the range the bytes are zeroed, and the room is kept. Nothing is durable before a sync.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](ErrorKind::Unsupported) if the file system cannot; an empty range is no error.
+    ///
+    /// # Panics
+    ///
+    /// If the range ends before it starts.
+    pub fn deallocate(&self, range: Range<u64>) -> impl Future<Output = io::Result<()>> + use<> {
+        assert!(range.start <= range.end, "{range:?} ends before it starts");
+        let state = Rc::clone(&self.state);
+        async move {
+            let fd = state.writable_fd()?;
+            if range.is_empty() {
+                return Ok(());
+            }
+            state.writes.settle().await;
+            state
+                .start_write(Prepared::deallocate(&fd, range), None)
+                .await
+                .result()
+                .map(|_| ())
+                .map_err(exact)
+        }
     }
 
     /// A handle to the same file whose reads and writes wait for their turn among those of `queue`, rather than of the
@@ -365,7 +394,7 @@ impl File for UringFile {
         }
     }
 
-    /// As the trait says, on a thread: the ring has no operation for it before Linux 6.9.
+    /// As the trait says; on a thread if the kernel is older than 6.9, whose ring has no operation for it.
     fn set_len(&self, length: u64) -> impl Future<Output = io::Result<()>> + use<> {
         let state = Rc::clone(&self.state);
         async move {
@@ -373,6 +402,10 @@ impl File for UringFile {
             // No write that counts on the length begins behind the cut.
             state.length_known.set(state.length_known.get().min(length));
             state.writes.settle().await;
+            if state.core.driver.borrow().can_truncate() {
+                let prepared = Prepared::truncate(&fd, length);
+                return state.start_write(prepared, None).await.result().map(|_| ()).map_err(exact);
+            }
             let cut = state.core.pool.run(move || rustix::fs::ftruncate(&fd, length));
             cut.await?.map_err(|errno| exact(errno.into()))
         }

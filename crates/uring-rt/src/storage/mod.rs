@@ -54,6 +54,26 @@ impl UringStorage {
         Ok(Self { core, root: Rc::new(Root(Arc::new(fd))) })
     }
 
+    /// Gives the file at `from` a second name, which must be free. It is durable after a sync of the folder.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is something at `to`, and those of `linkat`.
+    pub fn hard_link(&self, from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + use<> {
+        let (storage, from, to) = (self.clone(), c_path(from), c_path(to));
+        async move { storage.operate(Prepared::link_at(&*storage.root, from?, to?)).await.map(|_| ()) }
+    }
+
+    /// Removes an empty folder. It is gone for good after a sync of the one it was in.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryNotEmpty`](ErrorKind::DirectoryNotEmpty), and those of `unlinkat`.
+    pub fn remove_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + use<> {
+        let (storage, path) = (self.clone(), c_path(path));
+        async move { storage.operate(Prepared::remove_dir_at(&*storage.root, path?)).await.map(|_| ()) }
+    }
+
     pub(crate) fn core(&self) -> &Core {
         &self.core
     }

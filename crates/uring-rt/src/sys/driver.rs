@@ -188,6 +188,7 @@ pub(crate) struct DriverCounters {
     pub(crate) poll_enters: u64,
     pub(crate) poll_completions: u64,
     pub(crate) poll_refusals: u64,
+    pub(crate) overflows: u64,
 }
 
 impl Driver {
@@ -448,7 +449,13 @@ impl Driver {
     }
 
     pub(crate) fn counters(&self) -> DriverCounters {
-        self.counters
+        let overflows: u64 = self.lanes.iter().map(|lane| lane.ring.overflows()).sum();
+        DriverCounters { overflows: self.counters.overflows + overflows, ..self.counters }
+    }
+
+    /// Whether files are cut by an operation of the main ring.
+    pub(crate) fn can_truncate(&self) -> bool {
+        self.lanes.first().is_some_and(|main| main.ring.can_truncate())
     }
 
     /// What each operation under way is, and whom it wakes.
@@ -515,6 +522,7 @@ impl Driver {
             self.phase = Phase::Leaked;
             return Err(left);
         }
+        self.counters = self.counters();
         for lane in self.lanes.drain(..) {
             drop(ManuallyDrop::into_inner(lane.ring));
             drop(lane.arena.map(ManuallyDrop::into_inner));

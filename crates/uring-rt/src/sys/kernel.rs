@@ -15,10 +15,12 @@ use super::arena::Arena;
 use super::dma::DmaArena;
 use super::message::send_message;
 use super::pages::{PageSize, Pages};
+use super::perform::PUNCH_HOLE;
 use super::remote::Remote;
 use super::ring::{Cqe, Full, Registered, Ring, Wait};
 use super::sqe::{Op, Sqe};
 use crate::info::{Choice, Feature};
+use crate::runtime::TaskRun;
 
 /// A ring of the kernel, used by the thread that made it.
 pub(crate) struct KernelRing {
@@ -33,6 +35,10 @@ pub(crate) struct KernelRing {
     arena: Option<Rc<DmaArena>>,
     /// Whether its completions are the device's to be asked for.
     is_polled: bool,
+    /// Whether the kernel has the operation.
+    can_truncate: bool,
+    /// Times the queue of completions had overflowed.
+    overflows: u64,
     /// Sends messages to this ring, until it is told that the ring goes.
     reached_by: Option<Arc<Remote>>,
 }
@@ -43,8 +49,8 @@ impl KernelRing {
     /// # Errors
     ///
     /// Those of `io_uring_setup`.
-    pub(crate) fn new(entries: u32, choices: &mut Vec<Choice>) -> io::Result<Self> {
-        Self::build(entries, Polled::No, choices)
+    pub(crate) fn new(entries: u32, mode: TaskRun, choices: &mut Vec<Choice>) -> io::Result<Self> {
+        Self::build(entries, Kind::Interrupting(mode), choices)
     }
 
     /// Makes a ring for reads and writes whose completions the device is asked for, by each [`Ring::enter`], which
@@ -54,11 +60,11 @@ impl KernelRing {
     ///
     /// Those of `io_uring_setup`.
     pub(crate) fn new_polled(entries: u32) -> io::Result<Self> {
-        Self::build(entries, Polled::Yes, &mut Vec::new())
+        Self::build(entries, Kind::Polled, &mut Vec::new())
     }
 
-    fn build(entries: u32, polled: Polled, choices: &mut Vec<Choice>) -> io::Result<Self> {
-        let builder = |entries| builder(entries, polled);
+    fn build(entries: u32, kind: Kind, choices: &mut Vec<Choice>) -> io::Result<Self> {
+        let builder = |entries| builder(entries, kind);
         let uring = match builder(entries).setup_no_sqarray().build(entries) {
             Ok(uring) => {
                 choices.push(Choice::used(Feature::NoSubmissionArray, "saves a load at each submission"));
@@ -70,7 +76,12 @@ impl KernelRing {
             }
             Err(error) => return Err(error),
         };
-        choices.push(Choice::used(Feature::DeferredTaskRun, "completions are made when they are asked for"));
+        choices.push(match kind {
+            Kind::Interrupting(TaskRun::Cooperative) => {
+                Choice::unused(Feature::DeferredTaskRun, "the builder asked for cooperative task run")
+            }
+            _ => Choice::used(Feature::DeferredTaskRun, "completions are made when they are asked for"),
+        });
         let mut this = Self {
             uring,
             pending: 0,
@@ -78,7 +89,9 @@ impl KernelRing {
             enter_flags: 0,
             buffers: None,
             arena: None,
-            is_polled: polled == Polled::Yes,
+            can_truncate: false,
+            overflows: 0,
+            is_polled: kind == Kind::Polled,
             reached_by: None,
         };
         this.registered = this.register().ok();
@@ -115,10 +128,28 @@ impl KernelRing {
         Choice::used(Feature::RingMessage, "other threads wake a sleeping shard by it")
     }
 
-    /// The opcodes of [`REQUIRED`] that the kernel does not know.
-    pub(crate) fn missing(&self) -> io::Result<Vec<&'static str>> {
+    /// Has at most so many threads of the kernel do what would block, for all rings of this thread: as many again for
+    /// what may block for ever, such as reads of a pipe.
+    pub(crate) fn limit_workers(&mut self, count: u32) -> Choice {
+        match self.uring.submitter().register_iowq_max_workers(&mut [count, count]) {
+            Ok(()) => {
+                Choice::used(Feature::WorkerLimit, "threads of the kernel for what would block are few")
+            }
+            Err(_) => Choice::unused(Feature::WorkerLimit, "the kernel refused"),
+        }
+    }
+
+    /// The opcodes of [`REQUIRED`] that the kernel does not know. Of others it learns meanwhile whether it does, and tells
+    /// that in `choices`.
+    pub(crate) fn missing(&mut self, choices: &mut Vec<Choice>) -> io::Result<Vec<&'static str>> {
         let mut probe = io_uring::Probe::new();
         self.uring.submitter().register_probe(&mut probe)?;
+        self.can_truncate = probe.is_supported(opcode::Ftruncate::CODE);
+        choices.push(if self.can_truncate {
+            Choice::used(Feature::Truncate, "files are cut on the ring")
+        } else {
+            Choice::unused(Feature::Truncate, "files are cut on threads, as the kernel is older than 6.9")
+        });
         Ok(REQUIRED.iter().filter(|(code, _)| !probe.is_supported(*code)).map(|(_, name)| *name).collect())
     }
 
@@ -186,6 +217,8 @@ impl Ring for KernelRing {
 
     fn enter(&mut self, wait: Wait) -> io::Result<()> {
         let to_submit = u32::try_from(self.pending).expect("rings are small");
+        // What did not fit is with the kernel, which now moves it to where there is room.
+        self.overflows += u64::from(self.uring.submission().cq_overflow());
         // The kernel would ask the device in a loop, and nobody else would get a turn.
         let wait = if self.is_polled { Wait::No } else { wait };
         let entered = match wait {
@@ -224,6 +257,14 @@ impl Ring for KernelRing {
         // SAFETY: as above.
         let submissions = unsafe { self.uring.submission_shared() };
         submissions.taskrun() || submissions.cq_overflow()
+    }
+
+    fn can_truncate(&self) -> bool {
+        self.can_truncate
+    }
+
+    fn overflows(&self) -> u64 {
+        self.overflows
     }
 
     fn completions_max(&self) -> usize {
@@ -302,11 +343,11 @@ impl Drop for KernelRing {
     }
 }
 
-/// Whether the device is asked for completions, rather than that it interrupts.
+/// Whether the device is asked for completions, or interrupts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Polled {
-    No,
-    Yes,
+enum Kind {
+    Polled,
+    Interrupting(TaskRun),
 }
 
 /// The queue through which a ring is given buffers.
@@ -345,15 +386,16 @@ impl BufferRing {
     }
 }
 
-fn builder(entries: u32, polled: Polled) -> io_uring::Builder {
+fn builder(entries: u32, kind: Kind) -> io_uring::Builder {
     let mut builder = IoUring::builder();
-    if polled == Polled::Yes {
-        builder.setup_iopoll();
-    }
+    match kind {
+        Kind::Polled => builder.setup_iopoll().setup_defer_taskrun(),
+        Kind::Interrupting(TaskRun::Deferred) => builder.setup_defer_taskrun(),
+        Kind::Interrupting(TaskRun::Cooperative) => builder.setup_coop_taskrun(),
+    };
     builder
         .dontfork()
         .setup_single_issuer()
-        .setup_defer_taskrun()
         .setup_taskrun_flag()
         .setup_submit_all()
         .setup_clamp()
@@ -377,6 +419,10 @@ fn entry_of(sqe: &Sqe, is_fixed: bool) -> squeue::Entry {
             opcode::Fsync::new(Fd(fd)).flags(flags).build()
         }
         Op::Fallocate { fd, len } => opcode::Fallocate::new(Fd(fd), len).build(),
+        Op::Deallocate { fd, offset, len } => {
+            opcode::Fallocate::new(Fd(fd), len).offset(offset).mode(PUNCH_HOLE).build()
+        }
+        Op::Truncate { fd, len } => opcode::Ftruncate::new(Fd(fd), len).build(),
         Op::Recv { fd, to, len } => opcode::Recv::new(Fd(fd), to, len).build(),
         Op::RecvMulti { fd, group } => opcode::RecvMulti::new(Fd(fd), group).build(),
         Op::Send { fd, from, len } => opcode::Send::new(Fd(fd), from, len).flags(libc::MSG_NOSIGNAL).build(),
@@ -396,7 +442,8 @@ fn entry_of(sqe: &Sqe, is_fixed: bool) -> squeue::Entry {
             opcode::OpenAt::new(Fd(folder), path).flags(flags).mode(mode).build()
         }
         Op::RenameAt { folder, from, to } => opcode::RenameAt::new(Fd(folder), from, Fd(folder), to).build(),
-        Op::UnlinkAt { folder, path } => opcode::UnlinkAt::new(Fd(folder), path).build(),
+        Op::LinkAt { folder, from, to } => opcode::LinkAt::new(Fd(folder), from, Fd(folder), to).build(),
+        Op::UnlinkAt { folder, path, flags } => opcode::UnlinkAt::new(Fd(folder), path).flags(flags).build(),
         Op::MkDirAt { folder, path, mode } => opcode::MkDirAt::new(Fd(folder), path).mode(mode).build(),
         Op::Statx { fd, path, mask, to } => {
             opcode::Statx::new(Fd(fd), path, to.cast()).flags(libc::AT_EMPTY_PATH).mask(mask).build()
@@ -440,6 +487,7 @@ const REQUIRED: &[(u8, &str)] = &[
     (opcode::MkDirAt::CODE, "mkdirat"),
     (opcode::Statx::CODE, "statx"),
     (opcode::Fallocate::CODE, "fallocate"),
+    (opcode::LinkAt::CODE, "linkat"),
 ];
 
 const BUFFER_GROUP: u16 = 0;

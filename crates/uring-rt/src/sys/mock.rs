@@ -39,6 +39,8 @@ pub(crate) struct Adversary {
     pub(crate) failing: Option<(&'static str, i32)>,
     /// Whether operations end at all.
     pub(crate) is_stuck: bool,
+    /// Whether it cuts files, or leaves that to threads.
+    pub(crate) can_truncate: bool,
 }
 
 impl Adversary {
@@ -56,6 +58,7 @@ impl Adversary {
             completions: 3,
             failing: None,
             is_stuck: false,
+            can_truncate: seed.is_multiple_of(2),
         }
     }
 }
@@ -77,6 +80,7 @@ pub(crate) struct MockRing {
     /// Chains under way: the first of each is next.
     under_way: Vec<VecDeque<Sqe>>,
     overflowed: VecDeque<Cqe>,
+    overflows: u64,
     done: Vec<Cqe>,
     buffers: VecDeque<(u16, usize, u32)>,
     seen: Rc<RefCell<Vec<Seen>>>,
@@ -90,6 +94,7 @@ impl MockRing {
             queued: VecDeque::new(),
             under_way: Vec::new(),
             overflowed: VecDeque::new(),
+            overflows: 0,
             done: Vec::new(),
             buffers: VecDeque::new(),
             seen: Rc::default(),
@@ -277,6 +282,7 @@ impl Ring for MockRing {
 
     fn enter(&mut self, wait: Wait) -> io::Result<()> {
         self.seen.borrow_mut().push(Seen::Entered(self.queued.len(), wait != Wait::No));
+        self.overflows += u64::from(!self.overflowed.is_empty());
         if self.chance(self.adversary.interruptions) {
             let errors = [libc::EINTR, libc::EAGAIN, libc::EBUSY];
             let error = errors[self.below(errors.len())];
@@ -308,6 +314,14 @@ impl Ring for MockRing {
 
     fn has_events(&self) -> bool {
         !self.done.is_empty() || !self.overflowed.is_empty()
+    }
+
+    fn can_truncate(&self) -> bool {
+        self.adversary.can_truncate
+    }
+
+    fn overflows(&self) -> u64 {
+        self.overflows
     }
 
     fn completions_max(&self) -> usize {

@@ -30,7 +30,7 @@ mod sync;
 mod task;
 mod threads;
 
-pub(crate) use address::Message;
+pub(crate) use address::{Address, Message};
 pub(crate) use arena::Arena;
 pub(crate) use budget::Budget;
 pub(crate) use dma::DmaArena;

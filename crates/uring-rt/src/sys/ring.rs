@@ -41,6 +41,16 @@ pub(crate) trait Ring {
     /// Whether there are completions, or would be after [`Self::enter`]. Costs no system call.
     fn has_events(&self) -> bool;
 
+    /// Whether it can cut files, which the kernel's cannot before 6.9.
+    fn can_truncate(&self) -> bool {
+        true
+    }
+
+    /// How often the ring was entered when completions had found no room in its queue.
+    fn overflows(&self) -> u64 {
+        0
+    }
+
     /// How many completions are kept without the kernel's having to store them elsewhere.
     fn completions_max(&self) -> usize;
 

@@ -53,9 +53,16 @@ enum What {
     Sleep,
     ReadArena,
     WriteArena,
+    Deallocate,
+    HardLink,
+    Folder,
+    AcceptUnix,
+    ConnectUnix,
+    SendUnix,
+    ReceiveUnix,
 }
 
-const ALL: [What; 21] = [
+const ALL: [What; 28] = [
     What::Read,
     What::Write,
     What::WriteAndSync,
@@ -77,6 +84,13 @@ const ALL: [What; 21] = [
     What::Sleep,
     What::ReadArena,
     What::WriteArena,
+    What::Deallocate,
+    What::HardLink,
+    What::Folder,
+    What::AcceptUnix,
+    What::ConnectUnix,
+    What::SendUnix,
+    What::ReceiveUnix,
 ];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -90,7 +104,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 async fn perform<F: Future>(world: &UringProviders, step: Step, future: F) {
     let mut future = Box::pin(future);
     if !step.is_dropped {
-        let _ = world.time().timeout(Duration::from_millis(20), future.as_mut()).await;
+        let _ = world.time().timeout(Duration::from_millis(8), future.as_mut()).await;
         return;
     }
     let mut cx = Context::from_waker(Waker::noop());
@@ -107,6 +121,9 @@ struct Things {
     near: crate::UringStream,
     far: crate::UringStream,
     socket: crate::UringSocket,
+    unix_path: std::path::PathBuf,
+    unix_listener: crate::UringUnixListener,
+    unix: (crate::UringUnixStream, crate::UringUnixStream),
 }
 
 async fn do_step(
@@ -153,6 +170,18 @@ async fn do_step(
             buf.fill(filling);
             perform(world, step, file.write_all_at(buf, 300 * number as u64)).await;
         }
+        What::AcceptUnix => perform(world, step, things.unix_listener.accept()).await,
+        What::ConnectUnix => {
+            perform(world, step, world.network().connect_unix(&things.unix_path)).await;
+        }
+        What::SendUnix => perform(world, step, things.unix.0.write(guarded(2500))).await,
+        What::ReceiveUnix => perform(world, step, things.unix.1.read(guarded(80))).await,
+        What::Deallocate => perform(world, step, file.deallocate(1000..9000)).await,
+        What::HardLink => perform(world, step, storage.hard_link(Path::new("f"), Path::new("l"))).await,
+        What::Folder => {
+            perform(world, step, storage.create_dir_all(Path::new("d"))).await;
+            perform(world, step, storage.remove_dir(Path::new("d"))).await;
+        }
     }
     check_arena(storage);
 }
@@ -162,6 +191,7 @@ fn buffers(steps: &[Step]) -> usize {
     let has_one = |step: &&Step| {
         let what = step.what;
         matches!(what, What::Read | What::Write | What::WriteAndSync | What::Send | What::SendZeroCopy)
+            || matches!(what, What::SendUnix | What::ReceiveUnix)
             || matches!(what, What::Receive | What::SendTo | What::ReceiveFrom)
     };
     steps.iter().filter(has_one).count()
@@ -203,7 +233,10 @@ proptest! {
             let near = world.network().connect(listener.local_addr().unwrap()).await.unwrap();
             let (far, _) = listener.accept().await.unwrap();
             let socket = world.network().bind_udp(ANY_PORT).await.unwrap();
-            let things = Things { file, listener, near, far, socket };
+            let unix_path = root.path().join("s");
+            let unix_listener = world.network().bind_unix(&unix_path).await.unwrap();
+            let unix = world.network().unix_pair().unwrap();
+            let things = Things { file, listener, near, far, socket, unix_path, unix_listener, unix };
             for (number, step) in steps.iter().enumerate() {
                 do_step(&world, &things, &freed, number, *step).await;
             }

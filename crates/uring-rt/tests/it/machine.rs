@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use samestep_provider_traits::contract::Harness;
-use samestep_uring_rt::{DriverChoice, Runtime, UringProviders};
+use samestep_uring_rt::{DriverChoice, Runtime, TaskRun, UringProviders};
 
 /// One of the two drivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) enum Machine {
     Ring,
     /// A ring without a second one for what is urgent.
     OneRing,
+    /// A ring whose completions are made whenever the thread enters the kernel.
+    Cooperative,
     Threads,
 }
 
@@ -18,7 +20,9 @@ impl Machine {
     /// A fresh runtime, or `None`, and a line that says so, if this machine gives no ring.
     pub(crate) fn runtime(self) -> Option<Runtime> {
         let driver = if self == Self::Threads { DriverChoice::Threads } else { DriverChoice::Ring };
-        match Runtime::builder().driver(driver).latency_ring(self == Self::Ring).build() {
+        let mode = if self == Self::Cooperative { TaskRun::Cooperative } else { TaskRun::Deferred };
+        let builder = Runtime::builder().driver(driver).task_run(mode);
+        match builder.latency_ring(self != Self::OneRing).build() {
             Ok(runtime) => Some(runtime),
             Err(error) if self != Self::Threads => {
                 println!("skipped: {error}");
@@ -52,4 +56,5 @@ impl Harness for Machine {
 }
 
 /// On which a test is run that holds everywhere.
-pub(crate) const ALL: [Machine; 3] = [Machine::Ring, Machine::OneRing, Machine::Threads];
+pub(crate) const ALL: [Machine; 4] =
+    [Machine::Ring, Machine::OneRing, Machine::Cooperative, Machine::Threads];

@@ -22,13 +22,19 @@ fn now() -> Duration {
 /// spinning one is asked to yield. Without a system call of its own it sees that only by what the kernel shares.
 #[test]
 fn an_event_is_seen_by_a_task_that_spins() {
+    for machine in [Machine::Ring, Machine::Cooperative] {
+        an_event_is_seen_on(machine);
+    }
+}
+
+fn an_event_is_seen_on(machine: Machine) {
     const EVENTS: usize = 200;
-    if Machine::Ring.runtime().is_none() {
+    if machine.runtime().is_none() {
         return;
     }
     let delays: Rc<RefCell<Vec<Duration>>> = Rc::default();
     let seen = Rc::clone(&delays);
-    Machine::Ring.world(|world| async move {
+    machine.world(|world| async move {
         let tasks = world.task().clone();
         let matters = Latency::Matters(Duration::from_millis(100));
         let urgent = tasks.create_queue("urgent", TaskGroup::ROOT, Shares::new(1000), matters);
@@ -80,7 +86,7 @@ fn an_event_is_seen_by_a_task_that_spins() {
     let mut delays = Rc::into_inner(delays).unwrap().into_inner();
     delays.sort();
     let [quick, median, worst] = [0, EVENTS / 2, EVENTS - 1].map(|at| delays[at]);
-    println!("an event is seen after {median:?} at the median, {worst:?} at worst, of {EVENTS}");
+    println!("{machine:?}: an event is seen after {median:?} at the median, {worst:?} at worst, of {EVENTS}");
     // Of the quickest, as the machine may be busy with other work: `samestep-uring preempt` measures the rest.
     // Without the kernel's flag it would be a tick of some milliseconds, or never.
     assert!(quick < Duration::from_millis(1), "{quick:?}");
