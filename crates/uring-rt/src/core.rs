@@ -46,6 +46,8 @@ pub(crate) struct Core {
     /// A running task is asked to yield. Stays so until the loop has looked around.
     is_preempted: Cell<bool>,
     is_preempt_timer_set: Cell<bool>,
+    /// A task whose latency matters has begun something that the kernel does not know of yet.
+    is_submission_urgent: Cell<bool>,
     is_bell_read: Cell<bool>,
     is_closed: Cell<bool>,
     is_turning: Cell<bool>,
@@ -98,6 +100,7 @@ impl Core {
             queue_now: Cell::new(DEFAULT_QUEUE),
             is_preempted: Cell::new(false),
             is_preempt_timer_set: Cell::new(false),
+            is_submission_urgent: Cell::new(false),
             is_bell_read: Cell::new(false),
             is_closed: Cell::new(false),
             is_turning: Cell::new(false),
@@ -145,7 +148,8 @@ impl Core {
             }
             self.run_tasks(&is_woken, &mut polls);
             // A program that is woken all the time looks around no more often than tasks that are.
-            if polls >= POLLS_MAX || !is_woken.get() || self.needs_preempt() {
+            let is_urgent = self.is_submission_urgent.get() || self.needs_preempt();
+            if polls >= POLLS_MAX || !is_woken.get() || is_urgent {
                 polls = 0;
                 self.turn(!is_woken.get());
             }
@@ -170,7 +174,10 @@ impl Core {
                 }
             }
             self.end_slice(queue, began);
-            if is_enough(*polls) {
+            // What it waits for does not wait for the turns of others.
+            let is_urgent = self.queues.latency(queue).is_some() && self.driver.borrow().has_submissions();
+            self.is_submission_urgent.set(is_urgent);
+            if is_enough(*polls) || is_urgent {
                 break;
             }
         }
@@ -207,6 +214,7 @@ impl Core {
     /// may.
     fn turn(&self, may_wait: bool) {
         Counters::count(&self.counters.turns, 1);
+        self.is_submission_urgent.set(false);
         if self.is_preempted.replace(false) {
             Counters::count(&self.counters.preemptions, 1);
         }
