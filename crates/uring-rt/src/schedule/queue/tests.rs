@@ -311,7 +311,7 @@ proptest! {
         let (mut now_ns, mut whole) = (1_000_000_000_u64, 0);
         let mut given: Vec<(u64, u64)> = Vec::new();
         let part_max_ns = 20_000 + 2 * 64_000;
-        let drain = (0..2000).map(|number| (number % 2, if number % 4 < 2 { Step::End } else { Step::Wait(50_000) }));
+        let drain = (0..8000).map(|number| (number % 2, if number % 4 < 2 { Step::End } else { Step::Wait(200_000) }));
         for (which, step) in script.into_iter().chain(drain) {
             let shard = &mut shards[which];
             match step {
