@@ -68,7 +68,9 @@ async fn on_events(world: UringProviders, events: usize) -> Result<Delays, Comma
             // Not before the other spins.
             let start = monotonic();
             while monotonic() < start + Duration::from_micros(100) {}
-            if peer.write_all(&[1]).is_err() || written.send(monotonic()).is_err() {
+            // The write brings the byte about, and may return after it was seen.
+            let began = monotonic();
+            if peer.write_all(&[1]).is_err() || written.send(began).is_err() {
                 return;
             }
         }
