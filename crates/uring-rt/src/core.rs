@@ -203,6 +203,8 @@ impl Core {
             let polls = left_before - left - polls_of_program;
             self.end_slice(queue, began, polls);
             Counters::count(&self.counters.polls, u64::from(polls));
+            // What it waits for does not wait for the turns of others.
+            is_enough |= self.queues.latency(queue).is_some() && self.driver.borrow().has_submissions();
         }
         flow
     }

@@ -381,6 +381,11 @@ impl Driver {
         self.lanes.iter().any(has_work) || self.is_polling()
     }
 
+    /// Whether a ring was given something that it does not know of yet.
+    pub(crate) fn has_submissions(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.ring.pending() > 0)
+    }
+
     /// Whether news on the latency ring wakes a thread that waits on the main one.
     pub(crate) fn signal_events(&mut self, are_signalled: bool) {
         if let Some(lane) = self.latency.and_then(|lane| self.lanes.get_mut(lane)) {
