@@ -1,7 +1,9 @@
 //! The shard: its rings, tasks and timers, and the loop that turns them.
 
-use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::{Future, pending};
+use std::io;
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -12,16 +14,17 @@ use samestep_provider_traits::JoinError;
 
 use crate::blocking::BlockingPool;
 use crate::clock::monotonic;
+use crate::dma::Dma;
 use crate::error::ShutdownError;
 use crate::info::RuntimeInfo;
 use crate::queues::{DEFAULT_QUEUE, RunQueues};
 use crate::residents::Residents;
-use crate::slots::Slots;
+use crate::shares::Controllers;
 use crate::spin::Spin;
 use crate::storage::Devices;
 use crate::sys::{
-    Attendance, Completion, CurrentGuard, Driver, JoinRef, Notice, Owner, Prepared, Remote, RingId, TaskRef,
-    Wait, new_task,
+    Attendance, Completion, CurrentGuard, Driver, ForkMark, Home, JoinRef, Notice, Owner, Prepared, Pulse,
+    Queue, Remote, RingId, TaskRef, TaskSet, Wait, new_task,
 };
 use crate::wheel::Wheel;
 
@@ -31,23 +34,30 @@ pub(crate) struct Core {
     pub(crate) timers: RefCell<Wheel<Option<Waker>>>,
     pub(crate) queues: RunQueues,
     pub(crate) remote: Arc<Remote>,
-    pub(crate) tasks: RefCell<Slots<TaskRef>>,
+    /// All that are not over.
+    pub(crate) tasks: TaskSet,
     pub(crate) residents: Residents,
     pub(crate) pool: BlockingPool,
     pub(crate) info: RuntimeInfo,
     pub(crate) devices: Devices,
+    pub(crate) dma: Dma,
     /// Sends of so many bytes are not copied, if any.
     pub(crate) zero_copy_bytes: Option<usize>,
     spin: Spin,
+    fork_mark: ForkMark,
     pub(crate) counters: Counters,
+    /// Who says what shares queues have.
+    pub(crate) controllers: Controllers,
+    /// If somebody watches for stalls.
+    pub(crate) pulse: OnceCell<Arc<Pulse>>,
     start: Duration,
     /// The queue whose task is being polled.
     queue_now: Cell<u32>,
     /// A running task is asked to yield. Stays so until the loop has looked around.
     is_preempted: Cell<bool>,
     is_preempt_timer_set: Cell<bool>,
-    /// A task whose latency matters has begun something that the kernel does not know of yet.
-    is_submission_urgent: Cell<bool>,
+    /// See [`Driver::are_urgent_under_way`].
+    are_urgent_under_way: Rc<Cell<bool>>,
     is_bell_read: Cell<bool>,
     is_closed: Cell<bool>,
     is_turning: Cell<bool>,
@@ -66,6 +76,7 @@ pub(crate) struct Counters {
     pub(crate) spawned: Cell<u64>,
     pub(crate) preemptions: Cell<u64>,
     pub(crate) timers_fired: Cell<u64>,
+    pub(crate) reads_shared: Cell<u64>,
 }
 
 impl Counters {
@@ -80,108 +91,117 @@ impl Core {
         remote: Arc<Remote>,
         info: RuntimeInfo,
         devices: Devices,
+        dma: Dma,
         zero_copy_bytes: Option<usize>,
         spin: Duration,
-    ) -> Rc<Self> {
-        Rc::new_cyclic(|this| Self {
+    ) -> io::Result<Rc<Self>> {
+        let fork_mark = ForkMark::new()?;
+        let home = Home::new(&remote);
+        Ok(Rc::new_cyclic(|this| Self {
+            are_urgent_under_way: driver.are_urgent_under_way(),
             driver: RefCell::new(driver),
             timers: RefCell::new(Wheel::new()),
-            queues: RunQueues::new(),
+            queues: RunQueues::new(&home),
             remote,
-            tasks: RefCell::new(Slots::new()),
+            tasks: TaskSet::new(),
             residents: Residents::default(),
             pool: BlockingPool::new(),
             info,
             devices,
+            dma,
             zero_copy_bytes,
             spin: Spin::new(u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX)),
+            fork_mark,
             counters: Counters::default(),
+            controllers: Controllers::default(),
+            pulse: OnceCell::new(),
             start: monotonic(),
             queue_now: Cell::new(DEFAULT_QUEUE),
             is_preempted: Cell::new(false),
             is_preempt_timer_set: Cell::new(false),
-            is_submission_urgent: Cell::new(false),
             is_bell_read: Cell::new(false),
             is_closed: Cell::new(false),
             is_turning: Cell::new(false),
             fired: RefCell::default(),
             notices: RefCell::default(),
             this: Weak::clone(this),
-        })
+        }))
     }
 
     /// Runs everything until `program` is over.
     ///
     /// # Panics
     ///
-    /// If the shard runs already, further up on this stack, or was shut down.
+    /// If the shard runs already, further up on this stack, or was shut down, or if this process was forked off since it
+    /// was made.
     pub(crate) fn block_on<F: Future>(&self, program: F) -> F::Output {
         assert!(!self.is_closed.get(), "the runtime was shut down");
+        assert!(!self.fork_mark.is_forked(), "the runtime is that of the process that forked this one off");
         assert!(!self.is_turning.replace(true), "the runtime runs already: block_on does not nest");
         let _running = Running(self);
-        let _current = CurrentGuard::new(&self.remote, &self.queues);
-        // The program may borrow and so is no task, but it is woken like one: by a task that sets a flag.
-        let is_woken = Rc::new(Cell::new(true));
-        let (bell, _joiner) = {
-            let is_woken = Rc::clone(&is_woken);
-            let ring = poll_fn(move |_: &mut Context<'_>| {
-                is_woken.set(true);
-                Poll::<()>::Pending
-            });
-            new_task(ring, "program", DEFAULT_QUEUE, &self.remote)
-        };
-        let waker = bell.waker();
-        let _ = bell.run();
-        let _ended = EndOnDrop(bell);
+        let _current = CurrentGuard::new(&self.queues);
+        let _attended = self.pulse.get().map(|pulse| pulse.attend());
+        // The program may borrow and so is no task, but it is woken like one: by a task that is never polled.
+        let (stand_in, _joiner) = new_task(pending::<()>(), "program", &self.queues.queue(DEFAULT_QUEUE));
+        let stand_in = EndOnDrop(stand_in);
+        let waker = stand_in.0.waker();
         let mut program = pin!(program);
-        let mut polls = 0;
+        let mut poll_program = || match program.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => ControlFlow::Break(output),
+            Poll::Pending => ControlFlow::Continue(()),
+        };
+        self.queues.push(stand_in.0.clone());
         loop {
-            if is_woken.take() {
-                polls += 1;
-                self.queue_now.set(DEFAULT_QUEUE);
-                let began = self.begin_slice(DEFAULT_QUEUE);
-                let polled = program.as_mut().poll(&mut Context::from_waker(&waker));
-                self.end_slice(DEFAULT_QUEUE, began);
-                if let Poll::Ready(output) = polled {
-                    return output;
-                }
+            if let ControlFlow::Break(output) = self.run_tasks(&stand_in.0, &mut poll_program) {
+                return output;
             }
-            self.run_tasks(&is_woken, &mut polls);
-            // A program that is woken all the time looks around no more often than tasks that are.
-            let is_urgent = self.is_submission_urgent.get() || self.needs_preempt();
-            if polls >= POLLS_MAX || !is_woken.get() || is_urgent {
-                polls = 0;
-                self.turn(!is_woken.get());
-            }
+            self.turn();
         }
     }
 
-    /// Polls tasks, queue by queue, until it is time to look around, or the program's turn.
-    fn run_tasks(&self, is_program_woken: &Cell<bool>, polls: &mut u32) {
-        let before = *polls;
-        let is_enough = |polls| polls >= POLLS_MAX || is_program_woken.get() || self.needs_preempt();
-        while let Some(queue) = self.queues.next_queue() {
+    /// Polls tasks, and the program when it is the turn of what stands in for it, queue by queue, until it is time to
+    /// look around or there is nothing to do. Breaks with what the program gave.
+    fn run_tasks<T>(
+        &self,
+        stand_in: &TaskRef,
+        mut poll_program: impl FnMut() -> ControlFlow<T>,
+    ) -> ControlFlow<T> {
+        let mut left = POLLS_MAX;
+        let mut flow = ControlFlow::Continue(());
+        let mut is_enough = false;
+        while !is_enough && let Some(queue) = self.queues.next_queue() {
             self.queue_now.set(queue);
             let began = self.begin_slice(queue);
-            while let Some(task) = self.queues.pop(queue) {
-                self.run_task(&task);
-                *polls += 1;
-                if self.queues.take_urgent_news() {
-                    self.set_preempt_timer(queue);
+            let (left_before, mut polls_of_program) = (left, 0);
+            let ready = self.queues.queue(queue);
+            let pulse = self.pulse.get();
+            while let Some(task) = ready.pop() {
+                left -= 1;
+                if let Some(pulse) = pulse {
+                    pulse.run(&task);
                 }
-                if is_enough(*polls) {
+                if task.is(stand_in) {
+                    polls_of_program += 1;
+                    flow = poll_program();
+                    is_enough = flow.is_break();
+                } else if task.run().is_ready() {
+                    drop(self.tasks.remove(&task));
+                }
+                if let Some(pulse) = pulse {
+                    pulse.rest();
+                }
+                is_enough |= left == 0 || self.is_asked_to_stop(&ready);
+                if is_enough {
                     break;
                 }
             }
-            self.end_slice(queue, began);
+            let polls = left_before - left - polls_of_program;
+            self.end_slice(queue, began, polls);
             // What it waits for does not wait for the turns of others.
-            let is_urgent = self.queues.latency(queue).is_some() && self.driver.borrow().has_submissions();
-            self.is_submission_urgent.set(is_urgent);
-            if is_enough(*polls) || is_urgent {
-                break;
-            }
+            is_enough |= self.queues.latency(queue).is_some() && self.driver.borrow().has_submissions();
+            Counters::count(&self.counters.polls, u64::from(polls));
         }
-        Counters::count(&self.counters.polls, u64::from(*polls - before));
+        flow
     }
 
     /// A queue's turn begins. Time is taken only if others wait for theirs: alone a queue owes nobody.
@@ -193,28 +213,25 @@ impl Core {
         Some(self.now_ns())
     }
 
-    fn end_slice(&self, queue: u32, began: Option<u64>) {
+    /// And ends, after so many polls of its tasks.
+    fn end_slice(&self, queue: u32, began: Option<u64>, polls: u32) {
         // Who had the time alone owes none: if others came meanwhile, they are there when its next turn begins.
         if let Some(began) = began {
             self.queues.charge(queue, self.now_ns().saturating_sub(began));
         }
-        self.queues.settle(queue);
+        self.queues.settle(queue, polls);
     }
 
-    fn run_task(&self, task: &TaskRef) {
-        if task.run().is_ready()
-            && let Some(key) = task.key()
-        {
-            let task = self.tasks.borrow_mut().remove(key);
-            drop(task);
-        }
-    }
-
-    /// Looks at everything outside: tasks woken from elsewhere, timers, rings. Waits if there is nothing to do and it
-    /// may.
-    fn turn(&self, may_wait: bool) {
+    /// Looks at everything outside: tasks woken from elsewhere, timers, rings. Waits if there is nothing to do.
+    fn turn(&self) {
         Counters::count(&self.counters.turns, 1);
-        self.is_submission_urgent.set(false);
+        let pulse = self.pulse.get();
+        if let Some(pulse) = pulse {
+            pulse.beat();
+        }
+        if self.controllers.is_any() {
+            self.controllers.adjust(&self.queues, self.now());
+        }
         if self.is_preempted.replace(false) {
             Counters::count(&self.counters.preemptions, 1);
         }
@@ -223,7 +240,7 @@ impl Core {
         self.devices.start_due(&self.driver);
         let mut wait = Wait::No;
         let mut idle_since_ns = None;
-        if may_wait && self.queues.is_empty() && !self.driver.borrow().is_polling() {
+        if self.queues.is_empty() && !self.driver.borrow().is_polling() {
             if !self.spin.is_wanted() {
                 wait = self.prepare_to_wait();
             } else if !self.driver.borrow().has_work() {
@@ -236,7 +253,14 @@ impl Core {
         }
         if wait != Wait::No || self.driver.borrow().has_work() {
             let mut notices = self.notices.take();
+            let sleeps = pulse.filter(|_| wait != Wait::No);
+            if let Some(pulse) = sleeps {
+                pulse.park();
+            }
             let turned = self.driver.borrow_mut().turn(wait, &mut notices);
+            if let Some(pulse) = sleeps {
+                pulse.unpark();
+            }
             if wait != Wait::No {
                 self.remote.awake();
                 self.driver.borrow_mut().signal_events(false);
@@ -353,7 +377,22 @@ impl Core {
         if self.queues.take_urgent_news() {
             self.set_preempt_timer(self.queue_now.get());
         }
-        self.is_preempted.get() || self.driver.try_borrow().is_ok_and(|driver| driver.has_urgent_events())
+        self.has_preempting_event()
+    }
+
+    /// The same, asked by the loop between two tasks of a queue.
+    fn is_asked_to_stop(&self, queue: &Queue) -> bool {
+        // If it has no more to run, nobody is to be asked.
+        if self.queues.take_urgent_news() && !queue.is_empty() {
+            self.set_preempt_timer(queue.index());
+        }
+        self.has_preempting_event()
+    }
+
+    fn has_preempting_event(&self) -> bool {
+        self.is_preempted.get()
+            || self.are_urgent_under_way.get()
+                && self.driver.try_borrow().is_ok_and(|driver| driver.has_urgent_events())
     }
 
     /// The ring on which the running task's operations go.
@@ -374,16 +413,32 @@ impl Core {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (task, join) = new_task(future, name, queue, &self.remote);
+        let (task, join) = new_task(future, name, &self.queues.queue(queue));
         if self.is_closed.get() {
             task.end(JoinError::Cancelled);
             return join;
         }
         Counters::count(&self.counters.spawned, 1);
-        let key = self.tasks.borrow_mut().insert(task.clone());
-        task.set_key(key);
+        self.tasks.insert(task.clone());
         self.queues.push(task);
         join
+    }
+
+    /// From here on `pulse` tells what the shard does.
+    pub(crate) fn watch(&self, pulse: &Arc<Pulse>) {
+        let pulse = self.pulse.get_or_init(|| Arc::clone(pulse));
+        for queue in 0..self.queues.count() {
+            pulse.name_queue(queue, &self.queues.name(queue));
+        }
+    }
+
+    /// Adds a queue or group below a group.
+    pub(crate) fn add_queue(&self, name: &str, parent: u32, shares: u32, latency: Option<Duration>) -> u32 {
+        let queue = self.queues.add(name, parent, shares, latency);
+        if let Some(pulse) = self.pulse.get() {
+            pulse.name_queue(queue, name);
+        }
+        queue
     }
 
     /// Time since the shard's start.
@@ -402,15 +457,17 @@ impl Core {
         if self.is_closed.replace(true) {
             return Ok(());
         }
-        let _current = CurrentGuard::new(&self.remote, &self.queues);
+        if self.fork_mark.is_forked() {
+            // The rings are not mapped here, and all that is under way is the other process' to end.
+            self.driver.borrow_mut().leak();
+            return Err(ShutdownError::Forked);
+        }
+        let _current = CurrentGuard::new(&self.queues);
         loop {
             // One by one and outside of any borrow: what a future drops may end, wake and cancel others.
-            let next = self.tasks.borrow().iter().next().map(|(key, _)| key);
-            let Some(key) = next else { break };
-            let task = self.tasks.borrow_mut().remove(key);
-            if let Some(task) = task {
-                task.end(JoinError::Cancelled);
-            }
+            let Some(task) = self.tasks.first() else { break };
+            drop(self.tasks.remove(&task));
+            task.end(JoinError::Cancelled);
         }
         self.residents.clear();
         drop(self.queues.take_all());

@@ -2,19 +2,29 @@
 
 use std::fmt;
 
+use crate::dma::ArenaInfo;
+
 /// What a runtime runs on: see [`Runtime::info`](crate::Runtime::info).
 #[derive(Clone, Debug)]
 pub struct RuntimeInfo {
+    pub(crate) cpu: Option<u32>,
     pub(crate) driver: Driver,
     pub(crate) kernel: String,
     pub(crate) choices: Vec<Choice>,
     pub(crate) devices: Vec<DeviceInfo>,
+    pub(crate) arena: ArenaInfo,
+    pub(crate) workers_max: Option<u32>,
 }
 
 impl RuntimeInfo {
     /// What carries out the operations.
     pub fn driver(&self) -> Driver {
         self.driver
+    }
+
+    /// The one processor that the shard runs on, if it was [placed](crate::Placement).
+    pub fn cpu(&self) -> Option<u32> {
+        self.cpu
     }
 
     /// The kernel's release, as `uname -r` says it. For people: nothing is decided by it.
@@ -31,19 +41,36 @@ impl RuntimeInfo {
     pub fn devices(&self) -> &[DeviceInfo] {
         &self.devices
     }
+
+    /// How many threads of the kernel do what would block, of each of the two kinds it has; `None` if the kernel decides.
+    /// See [`RuntimeBuilder::kernel_workers`](crate::RuntimeBuilder::kernel_workers).
+    pub fn workers_max(&self) -> Option<u32> {
+        self.workers_max
+    }
+
+    /// The memory from which [`Runtime::alloc_dma`](crate::Runtime::alloc_dma) takes its buffers.
+    pub fn arena(&self) -> ArenaInfo {
+        self.arena
+    }
 }
 
 impl fmt::Display for RuntimeInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "driver    {}", self.driver)?;
         writeln!(f, "kernel    {}", self.kernel)?;
+        if let Some(cpu) = self.cpu {
+            writeln!(f, "cpu       {cpu}")?;
+        }
         for choice in &self.choices {
             writeln!(f, "{choice}")?;
         }
         for device in &self.devices {
             writeln!(f, "{device}")?;
         }
-        Ok(())
+        if let Some(count) = self.workers_max {
+            writeln!(f, "{:<24}{count}", "workers at most")?;
+        }
+        writeln!(f, "{}", self.arena)
     }
 }
 
@@ -161,7 +188,7 @@ impl fmt::Display for Choice {
     }
 }
 
-/// A feature of the kernel's io_uring.
+/// A feature of the kernel, most of its io_uring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Feature {
@@ -181,6 +208,20 @@ pub enum Feature {
     LatencyRing,
     /// A ring for devices that are polled, made when a file on such a device is opened for direct I/O.
     PollRing,
+    /// `FTRUNCATE` (6.9): files are cut on the ring.
+    Truncate,
+    /// `REGISTER_IOWQ_MAX_WORKERS` (5.15), see [`RuntimeInfo::workers_max`].
+    WorkerLimit,
+    /// A table of files in the ring (5.1): those that are open for direct I/O are looked up once, the first 256.
+    RegisteredFiles,
+    /// Memory for files that is looked up once, see [`RuntimeInfo::arena`].
+    RegisteredBuffers,
+    /// `REGISTER_CLONE_BUFFERS` (6.12): once for all rings.
+    ClonedBuffers,
+    /// The thread on one processor, by `sched_setaffinity`: see [`Placement`](crate::Placement).
+    PinnedThread,
+    /// Looking around before sleep.
+    SpinBeforePark,
 }
 
 impl Feature {
@@ -195,6 +236,13 @@ impl Feature {
             Self::RingMessage => "ring message",
             Self::LatencyRing => "latency ring",
             Self::PollRing => "poll ring",
+            Self::Truncate => "truncate",
+            Self::WorkerLimit => "worker limit",
+            Self::PinnedThread => "pinned thread",
+            Self::SpinBeforePark => "spin before park",
+            Self::RegisteredFiles => "registered files",
+            Self::RegisteredBuffers => "registered buffers",
+            Self::ClonedBuffers => "cloned buffers",
         }
     }
 }

@@ -6,25 +6,30 @@
 //! are.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::rc::Rc;
 use std::time::Duration;
 
+use crate::histogram::Histogram;
 use crate::schedule::Standing;
-use crate::sys::TaskRef;
+use crate::sys::{Home, Queue, TaskRef};
 
 /// The queues of one shard.
 #[derive(Debug)]
 pub(crate) struct RunQueues {
     tree: RefCell<Tree>,
+    home: Rc<Home>,
     /// A queue whose latency matters has got something to run since this was last looked at.
     has_urgent_news: Cell<bool>,
+    /// If it was asked for how long tasks wait: of every so many.
+    delays_of_every: Cell<Option<NonZeroU32>>,
 }
 
 #[derive(Debug)]
 struct Tree {
     nodes: Vec<Node>,
-    /// Tasks in all queues.
-    ready: usize,
+    /// Queues that are active.
+    active: usize,
     /// The queue that had the last turn.
     last: u32,
 }
@@ -43,7 +48,7 @@ struct Node {
     is_active: bool,
     /// Of a group.
     active_children: u32,
-    ready: VecDeque<TaskRef>,
+    ready: Rc<Queue>,
     run_ns: u64,
     polls: u64,
 }
@@ -62,13 +67,23 @@ pub struct QueueStats {
     pub polls: u64,
     /// Tasks that are ready now.
     pub ready: usize,
+    /// How long tasks waited from being woken to being polled, of every so many as
+    /// [`latency_sampling`](crate::RuntimeBuilder::latency_sampling) was told. A task that another thread wakes counts
+    /// from when its shard has seen that.
+    pub delay: Option<Histogram>,
 }
 
 impl RunQueues {
     /// The root group, and below it one queue, [`DEFAULT_QUEUE`].
-    pub(crate) fn new() -> Self {
-        let tree = Tree { nodes: vec![Node::new("root", None, 1, None)], ready: 0, last: DEFAULT_QUEUE };
-        let queues = Self { tree: RefCell::new(tree), has_urgent_news: Cell::new(false) };
+    pub(crate) fn new(home: &Rc<Home>) -> Self {
+        let root = Node::new("root", None, 1, None, Queue::new(ROOT_GROUP, home));
+        let tree = Tree { nodes: vec![root], active: 0, last: DEFAULT_QUEUE };
+        let queues = Self {
+            tree: RefCell::new(tree),
+            home: Rc::clone(home),
+            has_urgent_news: Cell::new(false),
+            delays_of_every: Cell::new(None),
+        };
         let default = queues.add("default", ROOT_GROUP, DEFAULT_SHARES, None);
         assert_eq!(default, DEFAULT_QUEUE);
         queues
@@ -78,9 +93,21 @@ impl RunQueues {
     pub(crate) fn add(&self, name: &str, parent: u32, shares: u32, latency: Option<Duration>) -> u32 {
         let mut tree = self.tree.borrow_mut();
         let index = u32::try_from(tree.nodes.len()).expect("fewer than 2^32 queues");
-        tree.nodes.push(Node::new(name, Some(parent), shares.max(1), latency));
+        let ready = Queue::new(index, &self.home);
+        if let Some(every) = self.delays_of_every.get() {
+            ready.sample_delays(every);
+        }
+        tree.nodes.push(Node::new(name, Some(parent), shares.max(1), latency, ready));
         tree.nodes[parent as usize].children.push(index);
         index
+    }
+
+    /// From here on some tasks are looked at for how long they wait.
+    pub(crate) fn sample_delays(&self, every: NonZeroU32) {
+        self.delays_of_every.set(Some(every));
+        for node in &self.tree.borrow().nodes {
+            node.ready.sample_delays(every);
+        }
     }
 
     /// Changes the shares of a queue or group.
@@ -88,30 +115,43 @@ impl RunQueues {
         self.tree.borrow_mut().nodes[queue as usize].shares = shares.max(1);
     }
 
-    /// Puts a task at the end of its queue.
+    /// Puts a task at the end of its queue, unless it is there.
     pub(crate) fn push(&self, task: TaskRef) {
+        let index = task.queue().index();
+        if task.enqueue() {
+            self.activate(&self.queue(index));
+        }
+    }
+
+    /// To be told of a queue that was idle and has got a task.
+    #[inline(never)]
+    pub(crate) fn activate(&self, queue: &Queue) {
         let tree = &mut *self.tree.borrow_mut();
-        let index = task.queue();
-        let node = &mut tree.nodes[index as usize];
-        if node.latency.is_some() && node.ready.is_empty() {
+        if tree.nodes[queue.index() as usize].latency.is_some() {
             self.has_urgent_news.set(true);
         }
-        node.ready.push_back(task);
-        tree.ready += 1;
-        if !node.is_active {
-            tree.activate(index);
-        }
+        queue.set_active();
+        tree.activate(queue.index());
+    }
+
+    /// Where its tasks are at home.
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The queue with this number.
+    pub(crate) fn queue(&self, index: u32) -> Rc<Queue> {
+        Rc::clone(&self.tree.borrow().nodes[index as usize].ready)
     }
 
     /// The queue whose turn it is, if any has a task.
     pub(crate) fn next_queue(&self) -> Option<u32> {
         let tree = &mut *self.tree.borrow_mut();
         // Whoever has all that is ready goes on.
-        let last = &tree.nodes[tree.last as usize];
-        if tree.ready > 0 && last.ready.len() == tree.ready {
+        if tree.active == 1 && !tree.nodes[tree.last as usize].ready.is_empty() {
             return Some(tree.last);
         }
-        while tree.ready > 0 {
+        while tree.active > 0 {
             let mut index = ROOT_GROUP;
             while let Some(child) = tree.furthest_behind(index) {
                 index = child;
@@ -127,21 +167,12 @@ impl RunQueues {
         None
     }
 
-    /// Takes the first task of a queue.
-    pub(crate) fn pop(&self, queue: u32) -> Option<TaskRef> {
+    /// Ends a queue's turn, in which so many of its tasks were polled. It is taken out of the running if it has nothing
+    /// to run: only here, so that one whose only task yields stays where it is.
+    pub(crate) fn settle(&self, queue: u32, polls: u32) {
         let tree = &mut *self.tree.borrow_mut();
         let node = &mut tree.nodes[queue as usize];
-        let task = node.ready.pop_front()?;
-        node.polls += 1;
-        tree.ready -= 1;
-        Some(task)
-    }
-
-    /// Takes a queue out of the running if it has nothing to run: at the end of its turn, so that one whose only task
-    /// yields stays where it is.
-    pub(crate) fn settle(&self, queue: u32) {
-        let tree = &mut *self.tree.borrow_mut();
-        let node = &tree.nodes[queue as usize];
+        node.polls += u64::from(polls);
         if node.is_active && node.ready.is_empty() {
             tree.deactivate(queue);
         }
@@ -166,15 +197,15 @@ impl RunQueues {
         }
     }
 
-    /// Whether no task is ready.
+    /// Whether no task is ready. Between turns only.
     pub(crate) fn is_empty(&self) -> bool {
-        self.tree.borrow().ready == 0
+        self.tree.borrow().active == 0
     }
 
-    /// Whether tasks are ready in other queues than this.
+    /// Whether tasks are ready in other queues than this one, whose turn it is.
     pub(crate) fn has_others(&self, queue: u32) -> bool {
         let tree = self.tree.borrow();
-        tree.ready > tree.nodes[queue as usize].ready.len()
+        tree.active > usize::from(tree.nodes[queue as usize].is_active)
     }
 
     /// Within what time a queue is to get a turn, if it says.
@@ -184,7 +215,7 @@ impl RunQueues {
 
     /// Whether a queue whose latency matters has got something to run since this was last asked.
     pub(crate) fn take_urgent_news(&self) -> bool {
-        self.has_urgent_news.take()
+        self.has_urgent_news.get() && self.has_urgent_news.take()
     }
 
     /// The least such time of the queues that have something to run, but this one.
@@ -206,6 +237,11 @@ impl RunQueues {
         lineage
     }
 
+    /// How many queues and groups there are.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.tree.borrow().nodes.len()).expect("fewer than 2^32 queues")
+    }
+
     /// The name of a queue.
     pub(crate) fn name(&self, queue: u32) -> String {
         self.tree.borrow().nodes[queue as usize].name.clone()
@@ -221,7 +257,8 @@ impl RunQueues {
                 shares: node.shares,
                 run_ns: node.run_ns,
                 polls: node.polls,
-                ready: node.ready.len(),
+                ready: node.ready.count(),
+                delay: node.ready.delays(),
             })
             .collect()
     }
@@ -230,8 +267,8 @@ impl RunQueues {
     pub(crate) fn take_all(&self) -> Vec<TaskRef> {
         let mut all = Vec::new();
         while let Some(queue) = self.next_queue() {
-            all.extend(self.pop(queue));
-            self.settle(queue);
+            all.extend(self.queue(queue).pop());
+            self.settle(queue, 0);
         }
         all
     }
@@ -240,6 +277,7 @@ impl RunQueues {
 impl Tree {
     /// Counts a queue, and the groups that have something to run by it. It comes back where its siblings are.
     fn activate(&mut self, queue: u32) {
+        self.active += 1;
         let mut index = queue;
         while let Some(parent) = self.nodes[index as usize].parent {
             let group = &mut self.nodes[parent as usize];
@@ -256,6 +294,8 @@ impl Tree {
     }
 
     fn deactivate(&mut self, queue: u32) {
+        self.nodes[queue as usize].ready.set_idle();
+        self.active -= 1;
         let mut index = queue;
         while let Some(parent) = self.nodes[index as usize].parent {
             self.nodes[index as usize].is_active = false;
@@ -277,7 +317,13 @@ impl Tree {
 }
 
 impl Node {
-    fn new(name: &str, parent: Option<u32>, shares: u32, latency: Option<Duration>) -> Self {
+    fn new(
+        name: &str,
+        parent: Option<u32>,
+        shares: u32,
+        latency: Option<Duration>,
+        ready: Rc<Queue>,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             parent,
@@ -288,7 +334,7 @@ impl Node {
             floor_ns: 0,
             is_active: false,
             active_children: 0,
-            ready: VecDeque::new(),
+            ready,
             run_ns: 0,
             polls: 0,
         }
@@ -308,10 +354,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::{DEFAULT_QUEUE, ROOT_GROUP, RunQueues};
-    use crate::sys::{Remote, TaskRef, new_task};
+    use crate::sys::{Home, Remote, TaskRef, new_task};
 
-    fn task(queue: u32) -> TaskRef {
-        new_task(pending::<()>(), "worker", queue, &Arc::new(Remote::new().unwrap())).0
+    fn queues() -> RunQueues {
+        RunQueues::new(&Home::new(&Arc::new(Remote::new().unwrap())))
+    }
+
+    fn task(queues: &RunQueues, queue: u32) -> TaskRef {
+        new_task(pending::<()>(), "worker", &queues.queue(queue)).0
     }
 
     /// Turns of a microsecond, as many as told, after each of which the task is ready again; how many each queue got.
@@ -319,10 +369,10 @@ mod tests {
         let mut counts = [0; N];
         for _ in 0..turns {
             let queue = queues.next_queue().unwrap();
-            let task = queues.pop(queue).unwrap();
+            let task = queues.queue(queue).pop().unwrap();
             queues.charge(queue, 1000);
             queues.push(task);
-            queues.settle(queue);
+            queues.settle(queue, 1);
             counts[among.iter().position(|other| *other == queue).unwrap()] += 1;
         }
         counts
@@ -337,10 +387,10 @@ mod tests {
 
     #[test]
     fn turns_are_shared_as_the_shares_say() {
-        let queues = RunQueues::new();
+        let queues = queues();
         let among = [100, 300].map(|shares| queues.add("worker", ROOT_GROUP, shares, None));
         for queue in among {
-            queues.push(task(queue));
+            queues.push(task(&queues, queue));
         }
         let [one, three] = turns(&queues, among, 4000);
         assert!(one.abs_diff(1000) <= 2 && three.abs_diff(3000) <= 2, "{one} and {three}");
@@ -350,12 +400,12 @@ mod tests {
     /// A group has its share as a whole, however many queues are in it.
     #[test]
     fn a_group_is_one_to_its_siblings() {
-        let queues = RunQueues::new();
+        let queues = queues();
         let group = queues.add("group", ROOT_GROUP, 100, None);
         let among = [(group, 100), (group, 100), (ROOT_GROUP, 300)]
             .map(|(parent, shares)| queues.add("worker", parent, shares, None));
         for queue in among {
-            queues.push(task(queue));
+            queues.push(task(&queues, queue));
         }
         let counts = turns(&queues, among, 8000);
         for (count, expected) in counts.into_iter().zip([1000_usize, 1000, 6000]) {
@@ -367,11 +417,11 @@ mod tests {
     /// Who had nothing to do for long does not make up for it.
     #[test]
     fn idle_time_is_not_saved_up() {
-        let queues = RunQueues::new();
+        let queues = queues();
         let late = queues.add("late", ROOT_GROUP, 1000, None);
-        queues.push(task(DEFAULT_QUEUE));
+        queues.push(task(&queues, DEFAULT_QUEUE));
         turns(&queues, [DEFAULT_QUEUE], 5000);
-        queues.push(task(late));
+        queues.push(task(&queues, late));
         let [default, late] = turns(&queues, [DEFAULT_QUEUE, late], 1000);
         assert!(default.abs_diff(500) <= 2 && late.abs_diff(500) <= 2, "{default} and {late}");
         end(&queues);

@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::task::Waker;
 
 use rustix::net::{SocketType, sockopt};
 use samestep_provider_traits::TcpListener;
@@ -23,8 +24,11 @@ use crate::waiters::Waiters;
 /// From the first [`accept`](TcpListener::accept) on, the kernel hands connections over as they come, at most
 /// 128 ahead of whoever takes them; the others wait in the kernel. An accept that is given up takes none with it.
 pub struct UringListener {
-    state: Rc<State>,
+    accepts: Accepts,
 }
+
+/// A socket that listens, of whichever family, and what it has accepted.
+pub(super) struct Accepts(Rc<State>);
 
 struct State {
     core: Rc<Core>,
@@ -41,10 +45,19 @@ struct State {
 }
 
 impl UringListener {
-    pub(super) fn bind(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
         let fd = socket(address, SocketType::STREAM)?;
         sockopt::set_socket_reuseaddr(&fd, true)?;
+        // What it accepts has this from it, which saves a call for each.
+        sockopt::set_tcp_nodelay(&fd, true)?;
         rustix::net::bind(&fd, &address)?;
+        Ok(Self { accepts: Accepts::listen(core, fd)? })
+    }
+}
+
+impl Accepts {
+    /// Has a socket that has its address listen.
+    pub(super) fn listen(core: Rc<Core>, fd: OwnedFd) -> io::Result<Self> {
         rustix::net::listen(&fd, BACKLOG)?;
         let state = State {
             core,
@@ -56,19 +69,44 @@ impl UringListener {
             is_closed: Cell::default(),
             waiters: Waiters::default(),
         };
-        Ok(Self { state: Rc::new(state) })
+        Ok(Self(Rc::new(state)))
+    }
+
+    /// The next connection, with what `look` finds out about it; one of which it finds nothing is dropped.
+    pub(super) fn next<T>(
+        &self,
+        look: fn(&OwnedFd) -> Option<T>,
+    ) -> impl Future<Output = io::Result<(OwnedFd, T)>> + use<T> {
+        let state = Rc::clone(&self.0);
+        async move { state.waiters.until(|| state.take(look)).await }
+    }
+
+    pub(super) fn core(&self) -> &Rc<Core> {
+        &self.0.core
+    }
+
+    /// Looks at the socket.
+    pub(super) fn with_fd<T>(&self, look: impl FnOnce(&OwnedFd) -> io::Result<T>) -> io::Result<T> {
+        look(self.0.fd.borrow().as_ref().ok_or_else(closed)?)
+    }
+
+    /// Takes no more, and ends when the kernel does so, too.
+    pub(super) async fn close(self) {
+        let state = Rc::clone(&self.0);
+        drop(self);
+        state.waiters.until_true(|| state.accept.get().is_none()).await;
+        drop(state.fd.take());
     }
 }
 
 impl State {
     /// The connection that has waited longest, or why there will be none; else has the kernel look for some.
-    fn take(self: &Rc<Self>) -> Option<io::Result<(OwnedFd, SocketAddr)>> {
+    fn take<T>(self: &Rc<Self>, look: fn(&OwnedFd) -> Option<T>) -> Option<io::Result<(OwnedFd, T)>> {
         loop {
             let accepted = self.ready.borrow_mut().pop_front();
             let Some(accepted) = accepted else { break };
-            // One that was reset before anybody took it has no peer any more, and nothing to say.
-            if let Ok(peer) = peer_addr(&accepted) {
-                return Some(Ok((accepted, peer)));
+            if let Some(found) = look(&accepted) {
+                return Some(Ok((accepted, found)));
             }
         }
         if let Some(error) = self.error.take() {
@@ -128,39 +166,42 @@ impl Owner for State {
         }
         self.waiters.notify();
     }
+
+    fn each_waiter(&self, each: &mut dyn FnMut(&Waker, Option<&'static str>)) {
+        self.waiters.each(|waker| each(waker, None));
+    }
 }
 
 impl TcpListener for UringListener {
     type Stream = UringStream;
 
     fn accept(&self) -> impl Future<Output = io::Result<(UringStream, SocketAddr)>> + use<> {
-        let state = Rc::clone(&self.state);
+        // One that was reset before anybody took it has no peer any more, and nothing to say.
+        let next = self.accepts.next(|accepted| peer_addr(accepted).ok());
+        let core = Rc::clone(self.accepts.core());
         async move {
-            let (accepted, peer) = state.waiters.until(|| state.take()).await?;
-            Ok((UringStream::new(Rc::clone(&state.core), accepted)?, peer))
+            let (accepted, peer) = next.await?;
+            Ok((UringStream::new(core, accepted), peer))
         }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        local_addr(self.state.fd.borrow().as_ref().ok_or_else(closed)?)
+        self.accepts.with_fd(local_addr)
     }
 
     async fn close(self) -> io::Result<()> {
-        let state = Rc::clone(&self.state);
-        drop(self);
-        state.waiters.until_true(|| state.accept.get().is_none()).await;
-        drop(state.fd.take());
+        self.accepts.close().await;
         Ok(())
     }
 }
 
-impl Drop for UringListener {
+impl Drop for Accepts {
     fn drop(&mut self) {
-        self.state.is_closed.set(true);
-        self.state.end_accept();
-        let ready = self.state.ready.take();
+        self.0.is_closed.set(true);
+        self.0.end_accept();
+        let ready = self.0.ready.take();
         ready.iter().for_each(reset_on_close);
-        self.state.waiters.notify();
+        self.0.waiters.notify();
     }
 }
 

@@ -4,12 +4,14 @@
 mod listener;
 mod stream;
 mod udp;
+mod unix;
 
 use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::Rc;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -18,8 +20,10 @@ use samestep_provider_traits::NetworkProvider;
 pub use listener::UringListener;
 pub use stream::UringStream;
 pub use udp::UringSocket;
+pub use unix::{UringUnixListener, UringUnixStream};
 
 use crate::core::Core;
+use crate::sys::Address;
 
 /// The network of this machine.
 #[derive(Clone)]
@@ -65,6 +69,36 @@ impl NetworkProvider for UringNetwork {
                 found => found,
             }
         }
+    }
+}
+
+impl UringNetwork {
+    /// Listens at `path`, which this makes: relative paths are those of the process, not of a storage. Whoever is done
+    /// with it removes it.
+    ///
+    /// # Errors
+    ///
+    /// [`AddrInUse`](ErrorKind::AddrInUse) if there is something at the path, also if nobody listens there any more;
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if it is empty or longer than 107 bytes.
+    pub fn bind_unix(&self, path: &Path) -> impl Future<Output = io::Result<UringUnixListener>> + use<> {
+        let bound = UringUnixListener::bind(&self.0, path);
+        async move { bound }
+    }
+
+    /// Connects to who listens at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if there is nothing at the path,
+    /// [`ConnectionRefused`](ErrorKind::ConnectionRefused) if nobody listens there.
+    pub fn connect_unix(&self, path: &Path) -> impl Future<Output = io::Result<UringUnixStream>> + use<> {
+        let (core, address) = (Rc::clone(&self.0), Address::unix(path));
+        async move { UringUnixStream::connect(core, address?).await }
+    }
+
+    /// Two streams that are connected to each other.
+    pub fn unix_pair(&self) -> io::Result<(UringUnixStream, UringUnixStream)> {
+        UringUnixStream::pair(&self.0)
     }
 }
 

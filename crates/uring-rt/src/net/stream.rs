@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::task::Waker;
 
 use rustix::net::{Shutdown, SocketType, sockopt};
 use samestep_provider_traits::{BufResult, IoBuf, IoBufMut, TcpStream};
@@ -17,7 +18,7 @@ use super::{closed, local_addr, peer_addr, reset_on_close, socket};
 use crate::core::Core;
 use crate::op::Op;
 use crate::slots::Key;
-use crate::sys::{Attendance, Completion, OnDrop, Owner, Picked, Prepared, TAG_UNTOLD, Tag};
+use crate::sys::{Address, Attendance, Completion, OnDrop, Owner, Picked, Prepared, TAG_UNTOLD, Tag};
 use crate::waiters::Waiters;
 
 /// One end of a TCP connection.
@@ -43,6 +44,8 @@ struct State {
     is_ending: Cell<bool>,
     /// The ring had no buffer left when one was needed.
     is_starved: Cell<bool>,
+    /// Sends of so many bytes are not copied, if any.
+    zero_copy_bytes: Option<usize>,
     /// A send is under way.
     is_sending: Cell<bool>,
     readers: Waiters,
@@ -71,19 +74,36 @@ enum End {
 }
 
 impl UringStream {
-    pub(super) fn new(core: Rc<Core>, fd: OwnedFd) -> io::Result<Self> {
-        sockopt::set_tcp_nodelay(&fd, true)?;
-        Ok(Self { handle: Rc::new(Handle(Rc::new(State::new(core, fd)))) })
+    /// One of TCP, that sends at once what it is given: those that a listener accepts do, as it does.
+    pub(super) fn new(core: Rc<Core>, fd: OwnedFd) -> Self {
+        let zero_copy_bytes = core.zero_copy_bytes;
+        Self { handle: Rc::new(Handle(Rc::new(State::new(core, fd, zero_copy_bytes)))) }
+    }
+
+    /// One that is not TCP, and copies all that it sends.
+    pub(super) fn of_other_family(core: Rc<Core>, fd: OwnedFd) -> Self {
+        Self { handle: Rc::new(Handle(Rc::new(State::new(core, fd, None)))) }
     }
 
     pub(super) async fn connect(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
         let fd = socket(address, SocketType::STREAM)?;
-        let prepared = Prepared::connect(&fd, address);
-        let stream = Self::new(Rc::clone(&core), fd)?;
+        sockopt::set_tcp_nodelay(&fd, true)?;
+        let prepared = Prepared::connect(&fd, Address::new(address));
+        Self::new(core, fd).connected(prepared).await
+    }
+
+    /// Ends when `connect` has, which is an operation of this socket.
+    pub(super) async fn connected(self, connect: Prepared) -> io::Result<Self> {
+        let (stream, core) = (&self, &self.state().core);
         let owner = Rc::clone(&stream.handle.0) as Rc<dyn Owner>;
         let ring = core.ring_now();
-        Op::start(&core, ring, prepared, Some(owner), TAG_UNTOLD, OnDrop::Cancel).await.result()?;
-        Ok(stream)
+        Op::start(core, ring, connect, Some(owner), TAG_UNTOLD, OnDrop::Cancel).await.result()?;
+        Ok(self)
+    }
+
+    /// Looks at the socket.
+    pub(super) fn with_fd<T>(&self, look: impl FnOnce(&OwnedFd) -> io::Result<T>) -> io::Result<T> {
+        look(self.state().fd.borrow().as_ref().ok_or_else(closed)?)
     }
 
     fn state(&self) -> &Rc<State> {
@@ -92,7 +112,7 @@ impl UringStream {
 }
 
 impl State {
-    fn new(core: Rc<Core>, fd: OwnedFd) -> Self {
+    fn new(core: Rc<Core>, fd: OwnedFd, zero_copy_bytes: Option<usize>) -> Self {
         Self {
             core,
             fd: RefCell::new(Some(fd)),
@@ -101,6 +121,7 @@ impl State {
             receive: Cell::default(),
             is_ending: Cell::default(),
             is_starved: Cell::default(),
+            zero_copy_bytes,
             is_sending: Cell::default(),
             readers: Waiters::default(),
             writers: Waiters::default(),
@@ -214,6 +235,11 @@ impl Owner for State {
             self.received(completion);
         }
     }
+
+    fn each_waiter(&self, each: &mut dyn FnMut(&Waker, Option<&'static str>)) {
+        self.readers.each(|waker| each(waker, Some("recv")));
+        self.writers.each(|waker| each(waker, Some("a turn to send")));
+    }
 }
 
 impl TcpStream for UringStream {
@@ -238,7 +264,7 @@ impl TcpStream for UringStream {
                 return (Ok(0), buf);
             }
             let prepared = match state.fd.borrow().as_ref() {
-                Some(fd) if state.core.zero_copy_bytes.is_some_and(|least| buf.bytes_init() >= least) => {
+                Some(fd) if state.zero_copy_bytes.is_some_and(|least| buf.bytes_init() >= least) => {
                     Prepared::send_zero_copy(fd, buf)
                 }
                 Some(fd) => Prepared::send(fd, buf),
@@ -288,11 +314,11 @@ impl TcpStream for UringStream {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        local_addr(self.state().fd.borrow().as_ref().ok_or_else(closed)?)
+        self.with_fd(local_addr)
     }
 
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        peer_addr(self.state().fd.borrow().as_ref().ok_or_else(closed)?)
+        self.with_fd(peer_addr)
     }
 }
 
@@ -336,3 +362,26 @@ const TAG_SEND: Tag = 3;
 /// Chunks that are received ahead of the reader.
 const INBOX_MAX: usize = 8;
 const OWN_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use samestep_provider_traits::{NetworkProvider, Providers, TcpListener};
+
+    use super::sockopt;
+    use crate::{DriverChoice, Runtime};
+
+    /// What is written goes at once, also by whoever was accepted: that is the listener's doing.
+    #[test]
+    fn both_ends_send_at_once() {
+        let runtime = Runtime::builder().driver(DriverChoice::RingOrThreads).build().unwrap();
+        let world = runtime.providers(".", 1).unwrap();
+        runtime.block_on(async {
+            let listener = world.network().bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let connected = world.network().connect(listener.local_addr().unwrap()).await.unwrap();
+            let (accepted, _) = listener.accept().await.unwrap();
+            for stream in [connected, accepted] {
+                assert!(stream.with_fd(|fd| Ok(sockopt::tcp_nodelay(fd)?)).unwrap());
+            }
+        });
+    }
+}

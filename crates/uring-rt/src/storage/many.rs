@@ -9,9 +9,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use samestep_provider_traits::{AlignedBuf, Alignment, File, IoBuf, IoBufMut};
+use samestep_provider_traits::{Alignment, File, IoBuf, IoBufMut};
 
 use super::file::UringFile;
+use crate::sys::DmaBuffer;
 
 /// Which reads are joined into one, and how many are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub struct ReadMany {
 }
 
 /// One read, and the ranges that it is for.
-struct Read {
+pub(super) struct Read {
     start: u64,
     wanted: VecDeque<Range<u64>>,
     state: State,
@@ -45,17 +46,17 @@ struct Read {
 
 enum State {
     UnderWay(Pin<Box<dyn Future<Output = Ended>>>),
-    Done(Rc<AlignedBuf>, usize),
+    Done(Rc<DmaBuffer>, usize),
     Failed(io::ErrorKind, Option<i32>, String),
 }
 
 /// How a read went, its buffer, and how many bytes it has.
-type Ended = (io::Result<()>, AlignedBuf, usize);
+type Ended = (io::Result<()>, DmaBuffer, usize);
 
 /// Bytes that were read; several may lie in one buffer. Clones are handles to the same bytes.
 #[derive(Clone)]
 pub struct ReadView {
-    buf: Rc<AlignedBuf>,
+    buf: Rc<DmaBuffer>,
     range: Range<usize>,
 }
 
@@ -145,8 +146,9 @@ impl ReadMany {
 }
 
 impl Read {
-    fn new(file: &UringFile, range: Range<u64>, wanted: VecDeque<Range<u64>>) -> Self {
-        let Alignment { memory_bytes, offset_bytes } = file.alignment();
+    /// One of `range`, made longer at both ends as the file demands.
+    pub(super) fn new(file: &UringFile, range: Range<u64>, wanted: VecDeque<Range<u64>>) -> Self {
+        let Alignment { offset_bytes, .. } = file.alignment();
         let start = range.start - range.start % offset_bytes;
         let len = range
             .end
@@ -155,18 +157,23 @@ impl Read {
         let file = file.clone();
         let reading = async move {
             if range.is_empty() {
-                return (Ok(()), AlignedBuf::zeroed(0, memory_bytes), 0);
+                return (Ok(()), DmaBuffer::on_heap(0, 1), 0);
             }
             let Some(len) = len else {
                 let error = io::Error::new(io::ErrorKind::InvalidInput, "a range behind the largest offset");
-                return (Err(error), AlignedBuf::zeroed(0, memory_bytes), 0);
+                return (Err(error), DmaBuffer::on_heap(0, 1), 0);
             };
-            read_to_end(&file, AlignedBuf::zeroed(len, memory_bytes), start).await
+            read_to_end(&file, file.buffer(len), start).await
         };
         Self { start, wanted, state: State::UnderWay(Box::pin(reading)) }
     }
 
-    fn advance(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self.state, State::UnderWay(_))
+    }
+
+    /// Goes on with it, and wakes `cx` when that is worth doing again.
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
         let State::UnderWay(reading) = &mut self.state else { return };
         let Poll::Ready((outcome, buf, count)) = reading.as_mut().poll(cx) else { return };
         self.state = match outcome {
@@ -177,18 +184,23 @@ impl Read {
 
     /// The next range, if the read is over.
     fn take(&mut self) -> Option<(Range<u64>, io::Result<ReadView>)> {
-        let result = match &self.state {
+        let range = self.wanted.front().expect("a read is gone with its last range");
+        let view = self.view(range)?;
+        Some((self.wanted.pop_front()?, view))
+    }
+
+    /// What it brought of `range`, if it is over.
+    pub(super) fn view(&self, range: &Range<u64>) -> Option<io::Result<ReadView>> {
+        Some(match &self.state {
             State::UnderWay(_) => return None,
             State::Done(buf, count) => {
-                let range = self.wanted.front().expect("a read is gone with its last range");
                 let within =
                     |at: u64| usize::try_from(at.saturating_sub(self.start)).unwrap_or(*count).min(*count);
                 Ok(ReadView { buf: Rc::clone(buf), range: within(range.start)..within(range.end) })
             }
             State::Failed(_, Some(number), _) => Err(io::Error::from_raw_os_error(*number)),
             State::Failed(kind, None, message) => Err(io::Error::new(*kind, message.clone())),
-        };
-        Some((self.wanted.pop_front()?, result))
+        })
     }
 }
 
@@ -231,7 +243,7 @@ impl fmt::Debug for ReadMany {
 }
 
 /// Fills the buffer, or reads up to the end of the file, and tells how many bytes that were.
-async fn read_to_end(file: &UringFile, mut buf: AlignedBuf, start: u64) -> Ended {
+async fn read_to_end(file: &UringFile, mut buf: DmaBuffer, start: u64) -> Ended {
     let (total, unit) = (buf.bytes_total(), file.alignment().offset_bytes);
     let mut count = 0;
     while count < total {

@@ -3,7 +3,9 @@
 mod closing;
 mod devices;
 mod file;
+mod immutable;
 mod many;
+mod shared;
 mod streams;
 mod writes;
 
@@ -24,6 +26,7 @@ use samestep_provider_traits::{
 
 pub(crate) use devices::Devices;
 pub use file::UringFile;
+pub use immutable::{ImmutableFile, ImmutableWriter};
 pub use many::{Merging, ReadMany, ReadView};
 pub use streams::{StreamReader, StreamWriter, Streaming};
 
@@ -52,6 +55,30 @@ impl UringStorage {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(root, flags, Mode::empty())?;
         Ok(Self { core, root: Rc::new(Root(Arc::new(fd))) })
+    }
+
+    /// Gives the file at `from` a second name, which must be free. It is durable after a sync of the folder.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is something at `to`, and those of `linkat`.
+    pub fn hard_link(&self, from: &Path, to: &Path) -> impl Future<Output = io::Result<()>> + use<> {
+        let (storage, from, to) = (self.clone(), c_path(from), c_path(to));
+        async move { storage.operate(Prepared::link_at(&*storage.root, from?, to?)).await.map(|_| ()) }
+    }
+
+    /// Removes an empty folder. It is gone for good after a sync of the one it was in.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryNotEmpty`](ErrorKind::DirectoryNotEmpty), and those of `unlinkat`.
+    pub fn remove_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + use<> {
+        let (storage, path) = (self.clone(), c_path(path));
+        async move { storage.operate(Prepared::remove_dir_at(&*storage.root, path?)).await.map(|_| ()) }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// Starts an operation that is relative to the root.

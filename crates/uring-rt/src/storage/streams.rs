@@ -8,10 +8,11 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use samestep_provider_traits::{AlignedBuf, File, IoBuf};
+use samestep_provider_traits::{File, IoBuf};
 
 use super::file::UringFile;
 use super::many::{Merging, ReadMany, ReadView};
+use crate::sys::DmaBuffer;
 
 /// How a stream goes through a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +40,10 @@ pub struct StreamWriter {
     streaming: Streaming,
     /// Where the chunk that is being filled goes.
     chunk_start: u64,
-    chunk: AlignedBuf,
+    chunk: DmaBuffer,
     filled: usize,
     writes: VecDeque<Write>,
-    spare: Vec<AlignedBuf>,
+    spare: Vec<DmaBuffer>,
     failure: Option<(io::ErrorKind, String)>,
 }
 
@@ -53,7 +54,7 @@ enum Write {
 }
 
 /// How a write went, and its buffer.
-type Ended = (io::Result<()>, AlignedBuf);
+type Ended = (io::Result<()>, DmaBuffer);
 
 impl UringFile {
     /// Reads `range` of the file, or less if it ends before. Offsets need no alignment.
@@ -76,7 +77,7 @@ impl UringFile {
     pub fn stream_writer(&self, streaming: Streaming) -> StreamWriter {
         let streaming = streaming.aligned_for(self);
         StreamWriter {
-            chunk: AlignedBuf::zeroed(streaming.chunk_bytes, self.alignment().memory_bytes),
+            chunk: self.buffer(streaming.chunk_bytes),
             file: self.clone(),
             streaming,
             chunk_start: 0,
@@ -199,9 +200,8 @@ impl StreamWriter {
         while self.writes.len() >= self.streaming.chunks_max {
             self.end_write().await?;
         }
-        let memory_bytes = self.file.alignment().memory_bytes;
         let chunk_bytes = self.streaming.chunk_bytes;
-        let fresh = self.spare.pop().unwrap_or_else(|| AlignedBuf::zeroed(chunk_bytes, memory_bytes));
+        let fresh = self.spare.pop().unwrap_or_else(|| self.file.buffer(chunk_bytes));
         let (chunk, len, at) = (std::mem::replace(&mut self.chunk, fresh), self.filled, self.chunk_start);
         self.chunk_start += len as u64;
         self.filled = 0;

@@ -1,9 +1,12 @@
 //! Socket addresses and message headers as the kernel has them.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 
-/// A socket address of either family, at a fixed place.
+/// A socket address of any of three families, at a fixed place.
 pub(crate) struct Address {
     storage: libc::sockaddr_storage,
     len: u32,
@@ -34,6 +37,27 @@ impl Address {
             }
         }
         this
+    }
+
+    /// Of the socket at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the path is empty or longer than 107 bytes, or has a zero byte
+    /// within.
+    pub(crate) fn unix(path: &Path) -> io::Result<Self> {
+        let bytes = path.as_os_str().as_bytes();
+        let mut raw = libc::sockaddr_un { sun_family: family(libc::AF_UNIX), sun_path: [0; UNIX_PATH_BYTES] };
+        if bytes.is_empty() || bytes.len() >= UNIX_PATH_BYTES || bytes.contains(&0) {
+            let message = format!("a socket's path has 1 to {} bytes, none zero", UNIX_PATH_BYTES - 1);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        for (to, from) in raw.sun_path.iter_mut().zip(bytes) {
+            *to = from.cast_signed();
+        }
+        let mut this = Self::empty();
+        this.put(raw);
+        Ok(this)
     }
 
     /// Room for any address.
@@ -124,6 +148,9 @@ fn size<T>() -> u32 {
 fn family(family: i32) -> libc::sa_family_t {
     libc::sa_family_t::try_from(family).expect("families are small")
 }
+
+/// Of `sun_path`, with the zero behind it.
+const UNIX_PATH_BYTES: usize = 108;
 
 #[cfg(test)]
 mod tests {

@@ -4,23 +4,33 @@
 //! nothing else, so that dropping it frees nothing; what the operation brought then goes to the record's
 //! [`Owner`]. The driver is dropped drained, or leaks: see [`Driver::drain`].
 
+mod counters;
 mod held;
+mod outcome;
 mod polled;
+mod samples;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use samestep_provider_traits::{IoBuf, IoBufMut};
+use samestep_provider_traits::IoBufMut;
 
+pub use self::counters::RingStats;
+pub(crate) use self::counters::{DriverCounters, LaneCounters};
 use self::held::Parts;
+pub(crate) use self::outcome::{Closed, Outcome, Owned, outcome};
+use self::samples::Samples;
 use super::arena::Arena;
+use super::dma::DmaArena;
 use super::erased::Erased;
 use super::message::USER_DATA_SILENT;
-use super::ring::{Cqe, Ring, Wait, is_harmless, picked_buffer};
+use super::ring::{Cqe, Registered, Ring, Wait, is_harmless, picked_buffer};
 use super::sqe::{Op, Prepared, Sqe};
 use crate::clock::monotonic;
 use crate::schedule::Charge;
@@ -33,6 +43,9 @@ pub(crate) trait Owner {
     /// Called outside of any borrow of the driver, for each completion of a detached operation, and for the last
     /// one of an operation that somebody awaits; and once more, if that one looks no more, with what it leaves.
     fn completed(self: Rc<Self>, completion: Completion);
+
+    /// Each who waits for its operations, and for what, if that is not the operation that is under way.
+    fn each_waiter(&self, _each: &mut dyn FnMut(&Waker, Option<&'static str>)) {}
 }
 
 /// What a completion said.
@@ -64,21 +77,6 @@ pub(crate) struct Picked {
 /// [`TAG_UNTOLD`].
 pub(crate) type Tag = u8;
 
-/// What an operation brought, and what it owned.
-pub(crate) struct Outcome {
-    result: i32,
-    owned: Owned,
-    /// Let go outside of any borrow of the driver, as it may start operations when it is dropped.
-    _owner: Option<Rc<dyn Owner>>,
-}
-
-/// What an operation owned, once the kernel is done with it.
-pub(crate) struct Owned {
-    value: Erased,
-    /// How many bytes from its front the kernel wrote to the buffer.
-    filled: Option<usize>,
-}
-
 /// Who gets the outcome of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attendance {
@@ -107,8 +105,16 @@ pub(crate) struct Driver {
     poll: Option<usize>,
     /// Freed after all rings were drained, or not at all.
     records: ManuallyDrop<Slots<Record>>,
+    /// Whether something may be under way on the latency ring.
+    are_urgent_under_way: Rc<Cell<bool>>,
     cqes: Vec<Cqe>,
+    /// What rings look up for good, those to come, too.
+    arena: Option<Rc<DmaArena>>,
     counters: DriverCounters,
+    /// Of rings that are gone.
+    counters_before: Vec<LaneCounters>,
+    /// If durations are asked for.
+    samples: Option<Box<Samples>>,
     phase: Phase,
 }
 
@@ -130,6 +136,7 @@ struct Lane {
     arena: Option<ManuallyDrop<Arena>>,
     backlog: VecDeque<Sqe>,
     in_flight: usize,
+    counters: LaneCounters,
 }
 
 /// Which ring.
@@ -179,24 +186,6 @@ pub(crate) enum Notice {
     Drop(Owned),
 }
 
-/// What happened on the rings since the start. Never goes back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DriverCounters {
-    pub(crate) started: u64,
-    pub(crate) completions: u64,
-    pub(crate) enters: u64,
-    pub(crate) harmless_errors: u64,
-    pub(crate) stale: u64,
-    pub(crate) orphans: u64,
-    pub(crate) backlogged: u64,
-    pub(crate) cancels: u64,
-    pub(crate) buffers_picked: u64,
-    pub(crate) buffers_back: u64,
-    pub(crate) poll_enters: u64,
-    pub(crate) poll_completions: u64,
-    pub(crate) poll_refusals: u64,
-}
-
 impl Driver {
     /// A driver of `main`, and of `latency` if there is one, each with the buffers that its receives pick from.
     ///
@@ -212,6 +201,7 @@ impl Driver {
             arena: Some(ManuallyDrop::new(arena)),
             backlog: VecDeque::new(),
             in_flight: 0,
+            counters: LaneCounters::default(),
         };
         let has_latency = latency.is_some();
         let mut this = Self {
@@ -219,8 +209,12 @@ impl Driver {
             poll: None,
             lanes: std::iter::once(main).chain(latency).map(lane).collect(),
             records: ManuallyDrop::new(Slots::new()),
+            are_urgent_under_way: Rc::default(),
             cqes: Vec::new(),
+            arena: None,
             counters: DriverCounters::default(),
+            counters_before: Vec::new(),
+            samples: None,
             phase: Phase::Open,
         };
         for lane in &mut this.lanes {
@@ -289,8 +283,14 @@ impl Driver {
         let record = Record { owned, fills, owner, tag, ring, op, result_before, parts, charge, state };
         let key = self.records.insert(record);
         self.counters.started += 1;
+        if let Some(samples) = &mut self.samples {
+            samples.begin(key);
+        }
         let lane = self.lane_of(ring);
         self.lanes[lane].in_flight += 1;
+        if self.latency == Some(lane) {
+            self.are_urgent_under_way.set(true);
+        }
         Ok((key, Sqe { user_data: key.to_bits(), is_linked: false, op }))
     }
 
@@ -330,8 +330,8 @@ impl Driver {
     pub(crate) fn cancel(&mut self, key: Key) {
         let Some(record) = self.records.get(key) else { return };
         let ring = record.ring;
-        if ring == RingId::Poll {
-            // What a device was given it does.
+        // What a device was given it does, and what was leaked is heard of no more.
+        if ring == RingId::Poll || self.phase == Phase::Leaked {
             return;
         }
         self.counters.cancels += 1;
@@ -367,6 +367,11 @@ impl Driver {
         // Nothing comes of a ring on which nothing is under way.
         let lane = self.latency.and_then(|lane| self.lanes.get(lane));
         lane.is_some_and(|lane| lane.in_flight > 0 && lane.ring.has_events())
+    }
+
+    /// Tells whether [`Self::has_urgent_events`] is worth asking, without a borrow of the driver.
+    pub(crate) fn are_urgent_under_way(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.are_urgent_under_way)
     }
 
     /// Whether a ring has news, or was given something that it does not know of yet.
@@ -426,22 +431,49 @@ impl Driver {
         }
     }
 
+    /// Has the rings look up the memory of `arena` for good, and those to come. One that cannot does without.
+    ///
+    /// # Errors
+    ///
+    /// Why the main ring does not, see [`Ring::register_arena`].
+    pub(crate) fn register_arena(&mut self, arena: &Rc<DmaArena>) -> io::Result<Registered> {
+        let mut lanes = self.lanes.iter_mut();
+        let main = lanes.next().ok_or(io::ErrorKind::Unsupported)?;
+        let mut how = main.ring.register_arena(arena)?;
+        for lane in lanes {
+            if let Ok(Registered::Each) = lane.ring.register_arena(arena) {
+                how = Registered::Each;
+            }
+        }
+        self.arena = Some(Rc::clone(arena));
+        Ok(how)
+    }
+
+    /// Has the rings look a file up for good; to be undone by [`Self::forget_file`] before it is closed.
+    pub(crate) fn keep_file(&mut self, fd: &impl AsRawFd) {
+        // Files are not read or written on the latency ring.
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            if self.latency != Some(number) {
+                lane.ring.keep_file(fd.as_raw_fd());
+            }
+        }
+    }
+
+    /// Undoes [`Self::keep_file`].
+    pub(crate) fn forget_file(&mut self, fd: &impl AsRawFd) {
+        if self.phase != Phase::Leaked {
+            self.lanes.iter_mut().for_each(|lane| lane.ring.forget_file(fd.as_raw_fd()));
+        }
+    }
+
     /// Operations under way.
     pub(crate) fn in_flight(&self) -> usize {
         self.lanes.iter().map(|lane| lane.in_flight).sum()
     }
 
-    pub(crate) fn counters(&self) -> DriverCounters {
-        self.counters
-    }
-
-    /// What each operation under way is, and whom it wakes.
-    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Op, Option<&Waker>)> {
-        self.records.iter().filter_map(|(_, record)| match &record.state {
-            State::Awaited(waker) => Some((record.op, waker.as_ref())),
-            State::Detached => Some((record.op, None)),
-            State::Ended(_) | State::Part(..) => None,
-        })
+    /// Whether files are cut by an operation of the main ring.
+    pub(crate) fn can_truncate(&self) -> bool {
+        self.lanes.first().is_some_and(|main| main.ring.can_truncate())
     }
 
     /// Ends everything: no operation starts from here on, all are asked to end, and this waits for the last
@@ -499,12 +531,21 @@ impl Driver {
             self.phase = Phase::Leaked;
             return Err(left);
         }
+        self.counters = self.counters();
         for lane in self.lanes.drain(..) {
+            self.counters_before.push(lane.counters);
             drop(ManuallyDrop::into_inner(lane.ring));
             drop(lane.arena.map(ManuallyDrop::into_inner));
         }
         self.phase = Phase::Drained;
         Ok(())
+    }
+
+    /// Gives everything up as it is, for good: in a process that was forked off, whose rings are its parent's.
+    pub(crate) fn leak(&mut self) {
+        if self.phase != Phase::Drained {
+            self.phase = Phase::Leaked;
+        }
     }
 
     /// Where a ring is, or what does in its place.
@@ -553,8 +594,7 @@ impl Driver {
     }
 
     fn enter(&mut self, lane: usize, wait: Wait) -> io::Result<()> {
-        self.counters.enters += 1;
-        self.counters.poll_enters += u64::from(self.poll == Some(lane));
+        self.lanes[lane].counters.enters += 1;
         match self.lanes[lane].ring.enter(wait) {
             Err(error) if is_harmless(&error) => {
                 self.counters.harmless_errors += 1;
@@ -571,11 +611,13 @@ impl Driver {
             self.complete(lane, cqe, notices);
         }
         self.cqes = cqes;
+        if self.latency == Some(lane) {
+            self.are_urgent_under_way.set(self.lanes[lane].in_flight > 0);
+        }
     }
 
     fn complete(&mut self, lane: usize, cqe: Cqe, notices: &mut Vec<Notice>) {
-        self.counters.completions += 1;
-        self.counters.poll_completions += u64::from(self.poll == Some(lane));
+        self.lanes[lane].counters.completions += 1;
         if cqe.user_data >= USER_DATA_RESERVED {
             return;
         }
@@ -597,7 +639,12 @@ impl Driver {
         if cqe.has_more() {
             if matches!(record.op, Op::SendZeroCopy { .. }) {
                 record.result_before = Some(cqe.result);
-            } else if let Some(owner) = &record.owner {
+                return;
+            }
+            if let Some(samples) = &mut self.samples {
+                samples.end(key, &record.op);
+            }
+            if let Some(owner) = &record.owner {
                 let completion = Completion {
                     tag,
                     result: cqe.result,
@@ -624,6 +671,9 @@ impl Driver {
     fn end(&mut self, key: Key, result: i32, buffer: Option<Picked>, notices: &mut Vec<Notice>) {
         let record = self.records.get_mut(key).expect("looked at by the caller");
         record.charge = None;
+        if let Some(samples) = &mut self.samples {
+            samples.end(key, &record.op);
+        }
         let tag = record.tag;
         match std::mem::replace(&mut record.state, State::Ended(result)) {
             State::Awaited(waker) => {
@@ -678,85 +728,12 @@ impl Lane {
     }
 
     fn push(&mut self, sqe: Sqe) {
+        self.counters.submissions += 1;
         // SAFETY: what the operation points at is owned by its record (`Prepared` was made of both), at addresses
         // that are stable under moves, and a record gives it away after the last completion only; a driver that
         // cannot wait for that never frees its records, see `Driver::drain`.
         let pushed = unsafe { self.ring.push(sqe) };
         pushed.expect("there is room, as was just looked at");
-    }
-}
-
-impl Owned {
-    fn new(value: Erased, fills: Option<u32>, result: i32) -> Self {
-        let filled = fills.map(|len| {
-            let count = u32::try_from(result).unwrap_or(0);
-            assert!(count <= len, "the kernel wrote {count} bytes into {len}");
-            count as usize
-        });
-        Self { value, filled }
-    }
-
-    /// What was given, if it is no buffer that was to be filled.
-    pub(crate) fn take<T: 'static>(self) -> T {
-        self.value.take()
-    }
-
-    /// The buffer of a read or receive, filled.
-    pub(crate) fn into_filled<B: IoBufMut>(self) -> B {
-        let filled = self.filled;
-        let mut buf: B = self.value.take();
-        set_filled(&mut buf, filled);
-        buf
-    }
-
-    /// As [`Self::into_filled`] for a buffer beside something else.
-    pub(crate) fn into_filled_with<B: IoBufMut, T: 'static>(self) -> (B, T) {
-        let filled = self.filled;
-        let (mut buf, beside): (B, T) = self.value.take();
-        set_filled(&mut buf, filled);
-        (buf, beside)
-    }
-}
-
-impl Outcome {
-    /// Not negative, or the error.
-    pub(crate) fn result(&self) -> io::Result<u32> {
-        outcome(self.result)
-    }
-
-    /// What the operation owned.
-    pub(crate) fn take<T: 'static>(self) -> (io::Result<u32>, T) {
-        (outcome(self.result), self.owned.take())
-    }
-
-    /// The buffer of a write or send, and how many bytes of it were taken.
-    pub(crate) fn into_sent<B: IoBuf>(self) -> (io::Result<usize>, B) {
-        (outcome(self.result).map(|count| count as usize), self.owned.take())
-    }
-
-    /// The buffer of a read or receive, filled, and how many bytes that were.
-    pub(crate) fn into_filled<B: IoBufMut>(self) -> (io::Result<usize>, B) {
-        let filled = self.owned.filled;
-        let mut buf: B = self.owned.take();
-        let count = outcome(self.result).map(|_| set_filled(&mut buf, filled));
-        (count, buf)
-    }
-}
-
-fn set_filled<B: IoBufMut>(buf: &mut B, filled: Option<usize>) -> usize {
-    let count = filled.expect("the operation was one that fills its buffer");
-    // SAFETY: the kernel wrote that many bytes from the front, and was asked for no more than fit, see
-    // `Owned::new`.
-    unsafe { buf.set_init(count) };
-    count
-}
-
-/// The driver was shut down: the operation was not started, and this is what it owned.
-pub(crate) struct Closed(pub(crate) Outcome);
-
-impl std::fmt::Debug for Closed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Closed")
     }
 }
 
@@ -773,10 +750,6 @@ fn notice_of(owner: Option<Rc<dyn Owner>>, tag: Tag, result: i32, kept: Owned, w
 /// A submission whose completion tells nothing.
 fn unrecorded(op: Op) -> Sqe {
     Sqe { user_data: USER_DATA_SILENT, is_linked: false, op }
-}
-
-pub(crate) fn outcome(result: i32) -> io::Result<u32> {
-    u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
 
 /// The tag of operations whose owner need not be told.

@@ -1,79 +1,40 @@
-//! A task's state, as far as its wakers and its thread must agree on it.
+//! What a task's thread and all others must agree on to wake it.
 
-use super::sync::{AtomicU32, Ordering};
+use super::sync::{AtomicBool, Ordering};
 
-/// Flags of one task. It is scheduled by whoever sets the flag first, and the flag is cleared only by the task's
-/// thread, before it polls: so a wake that finds it set is followed by a poll that sees what was written before.
+/// Flags of one task. Whoever is first to [summon](Self::summon) it puts it into the stack of its shard; the shard
+/// takes it out, [answers](Self::answer), and only then polls: so a summons that finds the task summoned is followed by
+/// a poll that sees what was written before.
+///
+/// On its own thread a task is woken without these.
 #[derive(Debug)]
-pub(super) struct Flags(AtomicU32);
+pub(super) struct Flags {
+    is_summoned: AtomicBool,
+    is_over: AtomicBool,
+}
 
 impl Flags {
-    /// Of a task that is about to be scheduled.
-    pub(super) fn scheduled() -> Self {
-        Self(AtomicU32::new(SCHEDULED))
+    pub(super) fn new() -> Self {
+        Self { is_summoned: AtomicBool::new(false), is_over: AtomicBool::new(false) }
     }
 
-    /// Whether a wake would change nothing. On the task's thread only: elsewhere what this says may be over.
-    pub(super) fn is_wake_vain(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & (SCHEDULED | DONE) != 0
+    /// Notes a wake from elsewhere. Tells whether the task is to be put into the stack: not if it is there, or known to
+    /// be over, which saves its shard being woken for nothing.
+    pub(super) fn summon(&self) -> bool {
+        !self.is_over.load(Ordering::Relaxed) && !self.is_summoned.swap(true, Ordering::AcqRel)
     }
 
-    /// Notes a wake. Tells whether the task is to be put into its queue.
-    pub(super) fn wake(&self) -> bool {
-        self.0.fetch_or(SCHEDULED, Ordering::AcqRel) & (SCHEDULED | DONE) == 0
+    /// Notes that the task was taken from the stack. What was written before a summons is seen from here on.
+    pub(super) fn answer(&self) {
+        self.is_summoned.swap(false, Ordering::AcqRel);
     }
 
-    /// Notes that the task was taken from its queue to be polled.
-    pub(super) fn begin_run(&self) -> Run {
-        let flags = self.0.fetch_and(!SCHEDULED, Ordering::AcqRel);
-        if flags & DONE != 0 {
-            Run::Over
-        } else if flags & ABORTED != 0 {
-            Run::Abort
-        } else {
-            Run::Poll
-        }
+    /// Notes that the future is gone.
+    pub(super) fn finish(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that the future is gone. Tells whether anybody may ask for the output.
-    pub(super) fn finish(&self) -> bool {
-        self.0.fetch_or(DONE, Ordering::AcqRel) & DETACHED == 0
-    }
-
-    /// Notes that nobody will ask for the output. Tells whether it is there.
-    pub(super) fn detach(&self) -> bool {
-        self.0.fetch_or(DETACHED, Ordering::AcqRel) & DONE != 0
-    }
-
-    /// Has the future dropped at the task's next turn.
-    pub(super) fn abort(&self) {
-        self.0.fetch_or(ABORTED, Ordering::AcqRel);
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        self.0.load(Ordering::Acquire) & DONE != 0
-    }
-
-    pub(super) fn is_scheduled(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & SCHEDULED != 0
+    pub(super) fn is_summoned(&self) -> bool {
+        self.is_summoned.load(Ordering::Relaxed)
     }
 }
-
-/// What is to be done with a task whose turn it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Run {
-    Poll,
-    /// Its future is to be dropped.
-    Abort,
-    /// Its future is gone.
-    Over,
-}
-
-/// It is in a queue, or about to be.
-const SCHEDULED: u32 = 1;
-/// Its future is gone, and its output is there, or was.
-const DONE: u32 = 2;
-/// Its future is to be dropped.
-const ABORTED: u32 = 4;
-/// Nobody will ask for its output.
-const DETACHED: u32 = 8;

@@ -1,21 +1,25 @@
 //! The kernel's ring.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
-use std::os::fd::AsRawFd;
-use std::ptr::{self, NonNull};
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use io_uring::types::{self, BufRingEntry, CancelBuilder, Fd, FsyncFlags};
+use io_uring::types::{self, BufRingEntry, CancelBuilder, Fd, Fixed, FsyncFlags};
 use io_uring::{IoUring, opcode, squeue};
 
 use super::arena::Arena;
+use super::dma::DmaArena;
 use super::message::send_message;
+use super::pages::{PageSize, Pages};
+use super::perform::PUNCH_HOLE;
 use super::remote::Remote;
-use super::ring::{Cqe, Full, Ring, Wait};
+use super::ring::{Cqe, Full, Registered, Ring, Wait};
 use super::sqe::{Op, Sqe};
+use crate::file_slots::FileSlots;
 use crate::info::{Choice, Feature};
 use crate::runtime::TaskRun;
 
@@ -28,8 +32,16 @@ pub(crate) struct KernelRing {
     registered: Option<u32>,
     enter_flags: u32,
     buffers: Option<BufferRing>,
+    /// Memory that was looked up for good, as buffer 0.
+    arena: Option<Rc<DmaArena>>,
+    /// Files that were looked up for good.
+    files: FileSlots,
     /// Whether its completions are the device's to be asked for.
     is_polled: bool,
+    /// Whether the kernel has the operation.
+    can_truncate: bool,
+    /// Times the queue of completions had overflowed.
+    overflows: u64,
     /// Sends messages to this ring, until it is told that the ring goes.
     reached_by: Option<Arc<Remote>>,
 }
@@ -79,6 +91,10 @@ impl KernelRing {
             registered: None,
             enter_flags: 0,
             buffers: None,
+            arena: None,
+            files: FileSlots::default(),
+            can_truncate: false,
+            overflows: 0,
             is_polled: kind == Kind::Polled,
             reached_by: None,
         };
@@ -88,6 +104,14 @@ impl KernelRing {
             None => Choice::unused(Feature::RegisteredRing, "the kernel has no room for it"),
         };
         choices.push(registered);
+        choices.push(match this.uring.submitter().register_files_sparse(FILES_MAX.into()) {
+            Ok(()) => {
+                this.files = FileSlots::new(FILES_MAX);
+                Choice::used(Feature::RegisteredFiles, "direct files are looked up once")
+            }
+            // For instance if the process may not have so many files open.
+            Err(_) => Choice::unused(Feature::RegisteredFiles, "the kernel refused"),
+        });
         if this.uring.params().is_feature_no_iowait() {
             this.enter_flags |= ENTER_NO_IOWAIT;
             choices
@@ -116,10 +140,28 @@ impl KernelRing {
         Choice::used(Feature::RingMessage, "other threads wake a sleeping shard by it")
     }
 
-    /// The opcodes of [`REQUIRED`] that the kernel does not know.
-    pub(crate) fn missing(&self) -> io::Result<Vec<&'static str>> {
+    /// Has at most so many threads of the kernel do what would block, for all rings of this thread: as many again for
+    /// what may block for ever, such as reads of a pipe.
+    pub(crate) fn limit_workers(&mut self, count: u32) -> Choice {
+        match self.uring.submitter().register_iowq_max_workers(&mut [count, count]) {
+            Ok(()) => {
+                Choice::used(Feature::WorkerLimit, "threads of the kernel for what would block are few")
+            }
+            Err(_) => Choice::unused(Feature::WorkerLimit, "the kernel refused"),
+        }
+    }
+
+    /// The opcodes of [`REQUIRED`] that the kernel does not know. Of others it learns meanwhile whether it does, and tells
+    /// that in `choices`.
+    pub(crate) fn missing(&mut self, choices: &mut Vec<Choice>) -> io::Result<Vec<&'static str>> {
         let mut probe = io_uring::Probe::new();
         self.uring.submitter().register_probe(&mut probe)?;
+        self.can_truncate = probe.is_supported(opcode::Ftruncate::CODE);
+        choices.push(if self.can_truncate {
+            Choice::used(Feature::Truncate, "files are cut on the ring")
+        } else {
+            Choice::unused(Feature::Truncate, "files are cut on threads, as the kernel is older than 6.9")
+        });
         Ok(REQUIRED.iter().filter(|(code, _)| !probe.is_supported(*code)).map(|(_, name)| *name).collect())
     }
 
@@ -163,7 +205,18 @@ impl KernelRing {
 
 impl Ring for KernelRing {
     unsafe fn push(&mut self, sqe: Sqe) -> Result<(), Full> {
-        let entry = entry_of(&sqe);
+        let fixed = self
+            .arena
+            .as_ref()
+            .filter(|arena| sqe.op.memory().is_some_and(|(at, len)| arena.contains(at, len)));
+        if let Some(arena) = fixed {
+            arena.note_operation();
+        }
+        let slot = match sqe.op {
+            Op::Read { fd, .. } | Op::Write { fd, .. } => self.files.of(fd),
+            _ => None,
+        };
+        let entry = entry_of(&sqe, fixed.is_some(), slot);
         // SAFETY: the caller's promise is what this asks for.
         unsafe { self.uring.submission().push(&entry) }.map_err(|_| Full)?;
         self.pending += 1;
@@ -180,6 +233,8 @@ impl Ring for KernelRing {
 
     fn enter(&mut self, wait: Wait) -> io::Result<()> {
         let to_submit = u32::try_from(self.pending).expect("rings are small");
+        // What did not fit is with the kernel, which now moves it to where there is room.
+        self.overflows += u64::from(self.uring.submission().cq_overflow());
         // The kernel would ask the device in a loop, and nobody else would get a turn.
         let wait = if self.is_polled { Wait::No } else { wait };
         let entered = match wait {
@@ -220,13 +275,21 @@ impl Ring for KernelRing {
         submissions.taskrun() || submissions.cq_overflow()
     }
 
+    fn can_truncate(&self) -> bool {
+        self.can_truncate
+    }
+
+    fn overflows(&self) -> u64 {
+        self.overflows
+    }
+
     fn completions_max(&self) -> usize {
         self.uring.params().cq_entries() as usize
     }
 
     unsafe fn give_arena(&mut self, arena: &Arena) -> io::Result<()> {
-        let mut buffers = BufferRing::new(arena.count().next_power_of_two());
-        let (at, entries) = (buffers.entries.as_ptr().expose_provenance() as u64, buffers.count);
+        let mut buffers = BufferRing::new(arena.count().next_power_of_two())?;
+        let (at, entries) = (buffers.entries().expose_provenance() as u64, buffers.count);
         // SAFETY: the memory is page-aligned, as long as that many entries, and is freed after the ring was closed
         // and idle, see `Drop` of both.
         unsafe { self.uring.submitter().register_buf_ring_with_flags(at, entries, BUFFER_GROUP, 0) }?;
@@ -237,6 +300,41 @@ impl Ring for KernelRing {
 
     unsafe fn give_buffer(&mut self, arena: &Arena, buffer: u16) {
         self.buffers.as_mut().expect("the arena was given before").put(arena, buffer);
+    }
+
+    fn register_arena(&mut self, arena: &Rc<DmaArena>) -> io::Result<Registered> {
+        let submitter = self.uring.submitter();
+        let fd = self.uring.as_raw_fd();
+        let source = arena.registered_in();
+        let registered = match source.get() {
+            Some(source) if submitter.register_buffers_clone(source).is_ok() => Registered::Once,
+            first => {
+                // SAFETY: the memory stays mapped until the ring is gone, as the ring keeps the arena. It is read and
+                // written by operations only, which own the buffers that they name.
+                unsafe { submitter.register_buffers(&[arena.vector()]) }?;
+                if first.is_none() {
+                    source.set(Some(fd));
+                }
+                if first.is_none() { Registered::Once } else { Registered::Each }
+            }
+        };
+        self.arena = Some(Rc::clone(arena));
+        Ok(registered)
+    }
+
+    fn keep_file(&mut self, fd: RawFd) {
+        let Some(slot) = self.files.take(fd) else { return };
+        if self.uring.submitter().register_files_update(slot.into(), &[fd]).is_err() {
+            self.files.give(fd);
+        }
+    }
+
+    fn forget_file(&mut self, fd: RawFd) {
+        if let Some(slot) = self.files.give(fd) {
+            // Nothing else is in the slot, which is within the table.
+            let emptied = self.uring.submitter().register_files_update(slot.into(), &[-1]);
+            debug_assert!(emptied.is_ok(), "{emptied:?}");
+        }
     }
 
     fn signal_events(&mut self, are_signalled: bool) {
@@ -262,6 +360,14 @@ impl Drop for KernelRing {
             // SAFETY: the call reads one `struct io_uring_rsrc_update`, which `update` is.
             let _ = unsafe { libc::syscall(libc::SYS_io_uring_register, fd, UNREGISTER_RING_FDS, at, 1) };
         }
+        if let Some(arena) = &self.arena {
+            // The number may be another file's as soon as the ring is closed.
+            if arena.registered_in().get() == Some(self.uring.as_raw_fd()) {
+                arena.registered_in().set(None);
+            }
+            // Closing alone unlocks the memory some time later, and the next ring may want to lock some.
+            let _ = self.uring.submitter().unregister_buffers();
+        }
         if self.buffers.is_some() {
             let _ = self.uring.submitter().unregister_buf_ring(BUFFER_GROUP);
         }
@@ -277,47 +383,37 @@ enum Kind {
 
 /// The queue through which a ring is given buffers.
 struct BufferRing {
-    entries: NonNull<BufRingEntry>,
+    pages: Pages,
     count: u16,
     tail: u16,
 }
 
 impl BufferRing {
-    fn new(count: u16) -> Self {
-        let layout = Self::layout(count);
-        // SAFETY: the layout's size is not zero, as there are buffers.
-        let entries = unsafe { alloc_zeroed(layout) };
-        let Some(entries) = NonNull::new(entries.cast()) else { handle_alloc_error(layout) };
-        Self { entries, count, tail: 0 }
+    fn new(count: u16) -> io::Result<Self> {
+        let pages = Pages::new(usize::from(count) * size_of::<BufRingEntry>(), PageSize::Usual)?;
+        Ok(Self { pages, count, tail: 0 })
+    }
+
+    /// Of so many, zeroed at first.
+    fn entries(&self) -> *mut BufRingEntry {
+        self.pages.start().as_ptr().cast()
     }
 
     fn put(&mut self, arena: &Arena, buffer: u16) {
         let index = usize::from(self.tail & (self.count - 1));
-        // SAFETY: the index is below the count, so within the block.
-        let entry = unsafe { self.entries.as_ptr().add(index) };
-        // SAFETY: the entry is in the block, zeroed or written before, and the kernel does not read it before the
+        // SAFETY: the index is below the count, so within the pages.
+        let entry = unsafe { self.entries().add(index) };
+        // SAFETY: the entry is in the pages, zeroed or written before, and the kernel does not read it before the
         // tail has passed it.
         let entry = unsafe { &mut *entry };
         entry.set_addr(arena.address(buffer).expose_provenance() as u64);
         entry.set_len(u32::try_from(arena.buffer_bytes()).expect("buffers are small"));
         entry.set_bid(buffer);
         self.tail = self.tail.wrapping_add(1);
-        // SAFETY: the block starts with an entry.
-        let tail = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
+        // SAFETY: the pages start with an entry.
+        let tail = unsafe { BufRingEntry::tail(self.entries()) };
         // SAFETY: the tail is within the first entry, aligned, and shared with the kernel by atomic access only.
         unsafe { AtomicU16::from_ptr(tail.cast_mut()) }.store(self.tail, Ordering::Release);
-    }
-
-    fn layout(count: u16) -> Layout {
-        let bytes = usize::from(count) * size_of::<BufRingEntry>();
-        Layout::from_size_align(bytes, PAGE_BYTES).expect("at most half a MiB")
-    }
-}
-
-impl Drop for BufferRing {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with the same layout.
-        unsafe { dealloc(self.entries.as_ptr().cast(), Self::layout(self.count)) };
     }
 }
 
@@ -338,20 +434,37 @@ fn builder(entries: u32, kind: Kind) -> io_uring::Builder {
     builder
 }
 
-fn entry_of(sqe: &Sqe) -> squeue::Entry {
+/// The kernel's form of a submission, by way of registered buffer 0 if its memory is in that, and of the file in a slot.
+fn entry_of(sqe: &Sqe, is_fixed: bool, slot: Option<u16>) -> squeue::Entry {
+    let file = slot.map(|slot| Fixed(slot.into()));
     let entry = match sqe.op {
-        Op::Read { fd, to, len, offset } => opcode::Read::new(Fd(fd), to, len).offset(offset).build(),
-        Op::Write { fd, from, len, offset } => opcode::Write::new(Fd(fd), from, len).offset(offset).build(),
+        Op::Read { fd, to, len, offset } => match (file, is_fixed) {
+            (Some(file), true) => opcode::ReadFixed::new(file, to, len, 0).offset(offset).build(),
+            (Some(file), false) => opcode::Read::new(file, to, len).offset(offset).build(),
+            (None, true) => opcode::ReadFixed::new(Fd(fd), to, len, 0).offset(offset).build(),
+            (None, false) => opcode::Read::new(Fd(fd), to, len).offset(offset).build(),
+        },
+        Op::Write { fd, from, len, offset } => match (file, is_fixed) {
+            (Some(file), true) => opcode::WriteFixed::new(file, from, len, 0).offset(offset).build(),
+            (Some(file), false) => opcode::Write::new(file, from, len).offset(offset).build(),
+            (None, true) => opcode::WriteFixed::new(Fd(fd), from, len, 0).offset(offset).build(),
+            (None, false) => opcode::Write::new(Fd(fd), from, len).offset(offset).build(),
+        },
         Op::Fsync { fd, data_only } => {
             let flags = if data_only { FsyncFlags::DATASYNC } else { FsyncFlags::empty() };
             opcode::Fsync::new(Fd(fd)).flags(flags).build()
         }
         Op::Fallocate { fd, len } => opcode::Fallocate::new(Fd(fd), len).build(),
+        Op::Deallocate { fd, offset, len } => {
+            opcode::Fallocate::new(Fd(fd), len).offset(offset).mode(PUNCH_HOLE).build()
+        }
+        Op::Truncate { fd, len } => opcode::Ftruncate::new(Fd(fd), len).build(),
         Op::Recv { fd, to, len } => opcode::Recv::new(Fd(fd), to, len).build(),
         Op::RecvMulti { fd, group } => opcode::RecvMulti::new(Fd(fd), group).build(),
         Op::Send { fd, from, len } => opcode::Send::new(Fd(fd), from, len).flags(libc::MSG_NOSIGNAL).build(),
         Op::SendZeroCopy { fd, from, len } => {
-            opcode::SendZc::new(Fd(fd), from, len).flags(libc::MSG_NOSIGNAL).build()
+            let buffer = is_fixed.then_some(0);
+            opcode::SendZc::new(Fd(fd), from, len).buf_index(buffer).flags(libc::MSG_NOSIGNAL).build()
         }
         Op::RecvMsg { fd, header } => opcode::RecvMsg::new(Fd(fd), header).build(),
         Op::SendMsg { fd, header } => {
@@ -365,7 +478,8 @@ fn entry_of(sqe: &Sqe) -> squeue::Entry {
             opcode::OpenAt::new(Fd(folder), path).flags(flags).mode(mode).build()
         }
         Op::RenameAt { folder, from, to } => opcode::RenameAt::new(Fd(folder), from, Fd(folder), to).build(),
-        Op::UnlinkAt { folder, path } => opcode::UnlinkAt::new(Fd(folder), path).build(),
+        Op::LinkAt { folder, from, to } => opcode::LinkAt::new(Fd(folder), from, Fd(folder), to).build(),
+        Op::UnlinkAt { folder, path, flags } => opcode::UnlinkAt::new(Fd(folder), path).flags(flags).build(),
         Op::MkDirAt { folder, path, mode } => opcode::MkDirAt::new(Fd(folder), path).mode(mode).build(),
         Op::Statx { fd, path, mask, to } => {
             opcode::Statx::new(Fd(fd), path, to.cast()).flags(libc::AT_EMPTY_PATH).mask(mask).build()
@@ -409,10 +523,12 @@ const REQUIRED: &[(u8, &str)] = &[
     (opcode::MkDirAt::CODE, "mkdirat"),
     (opcode::Statx::CODE, "statx"),
     (opcode::Fallocate::CODE, "fallocate"),
+    (opcode::LinkAt::CODE, "linkat"),
 ];
 
 const BUFFER_GROUP: u16 = 0;
-const PAGE_BYTES: usize = 4096;
+/// Files of a ring that are looked up for good.
+const FILES_MAX: u16 = 256;
 /// Longer waits are cut: whoever waits looks at the clock again.
 const PATIENCE_MAX: Duration = Duration::from_secs(1 << 20);
 

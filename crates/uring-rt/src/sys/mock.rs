@@ -4,8 +4,9 @@
 //! then written or read, as by the kernel, but where sanitizers and tests see it. All is drawn from a seed.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(crate) struct Adversary {
     pub(crate) failing: Option<(&'static str, i32)>,
     /// Whether operations end at all.
     pub(crate) is_stuck: bool,
+    /// Whether it cuts files, or leaves that to threads.
+    pub(crate) can_truncate: bool,
 }
 
 impl Adversary {
@@ -56,6 +59,7 @@ impl Adversary {
             completions: 3,
             failing: None,
             is_stuck: false,
+            can_truncate: seed.is_multiple_of(2),
         }
     }
 }
@@ -77,6 +81,9 @@ pub(crate) struct MockRing {
     /// Chains under way: the first of each is next.
     under_way: Vec<VecDeque<Sqe>>,
     overflowed: VecDeque<Cqe>,
+    overflows: u64,
+    /// Files that it was told to keep.
+    kept: BTreeSet<RawFd>,
     done: Vec<Cqe>,
     buffers: VecDeque<(u16, usize, u32)>,
     seen: Rc<RefCell<Vec<Seen>>>,
@@ -90,6 +97,8 @@ impl MockRing {
             queued: VecDeque::new(),
             under_way: Vec::new(),
             overflowed: VecDeque::new(),
+            overflows: 0,
+            kept: BTreeSet::new(),
             done: Vec::new(),
             buffers: VecDeque::new(),
             seen: Rc::default(),
@@ -262,6 +271,9 @@ impl Ring for MockRing {
         if self.room() == 0 {
             return Err(Full);
         }
+        if let Op::Close { fd } = sqe.op {
+            assert!(!self.kept.contains(&fd), "descriptor {fd} is closed, and may be another file's soon");
+        }
         self.seen.borrow_mut().push(Seen::Pushed(sqe.op.name()));
         self.queued.push_back(sqe);
         Ok(())
@@ -277,6 +289,7 @@ impl Ring for MockRing {
 
     fn enter(&mut self, wait: Wait) -> io::Result<()> {
         self.seen.borrow_mut().push(Seen::Entered(self.queued.len(), wait != Wait::No));
+        self.overflows += u64::from(!self.overflowed.is_empty());
         if self.chance(self.adversary.interruptions) {
             let errors = [libc::EINTR, libc::EAGAIN, libc::EBUSY];
             let error = errors[self.below(errors.len())];
@@ -310,6 +323,14 @@ impl Ring for MockRing {
         !self.done.is_empty() || !self.overflowed.is_empty()
     }
 
+    fn can_truncate(&self) -> bool {
+        self.adversary.can_truncate
+    }
+
+    fn overflows(&self) -> u64 {
+        self.overflows
+    }
+
     fn completions_max(&self) -> usize {
         self.adversary.completions * 4
     }
@@ -326,6 +347,14 @@ impl Ring for MockRing {
         let len = u32::try_from(arena.buffer_bytes()).expect("buffers are small");
         assert!(self.buffers.iter().all(|(other, ..)| *other != buffer), "buffer {buffer} was given twice");
         self.buffers.push_back((buffer, arena.address(buffer).expose_provenance(), len));
+    }
+
+    fn keep_file(&mut self, fd: RawFd) {
+        assert!(self.kept.insert(fd), "descriptor {fd} is kept twice");
+    }
+
+    fn forget_file(&mut self, fd: RawFd) {
+        self.kept.remove(&fd);
     }
 
     fn signal_events(&mut self, _: bool) {}

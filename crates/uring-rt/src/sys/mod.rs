@@ -7,15 +7,20 @@
 mod address;
 mod arena;
 mod budget;
+mod dma;
 mod door_bell;
 mod driver;
 mod erased;
 mod flags;
+mod fork;
 mod kernel;
 mod message;
 #[cfg(test)]
 mod mock;
+mod pages;
 mod perform;
+mod pulse;
+mod refs;
 mod remote;
 mod ring;
 mod sleeper;
@@ -26,22 +31,27 @@ mod sync;
 mod task;
 mod threads;
 
-pub(crate) use address::Message;
+pub(crate) use address::{Address, Message};
 pub(crate) use arena::Arena;
 pub(crate) use budget::Budget;
+pub(crate) use dma::DmaArena;
+pub use dma::DmaBuffer;
 pub(crate) use door_bell::DoorBell;
+pub use driver::RingStats;
 pub(crate) use driver::{
     Attendance, Closed, Completion, Driver, DriverCounters, Notice, OnDrop, Outcome, Owner, Picked, RingId,
     TAG_UNTOLD, Tag, outcome,
 };
+pub(crate) use fork::ForkMark;
 pub(crate) use kernel::KernelRing;
 #[cfg(test)]
 pub(crate) use mock::{Adversary, MockRing, Seen};
+pub(crate) use pulse::{Moment, Pulse, default_signal};
 pub(crate) use remote::Remote;
-pub(crate) use ring::{Ring, Wait};
+pub(crate) use ring::{Registered, Ring, Wait};
 pub(crate) use spsc::{Consumer, Producer, queue};
 pub(crate) use sqe::{Prepared, Stat};
-pub(crate) use task::{CurrentGuard, JoinRef, TaskRef, new_task};
+pub(crate) use task::{CurrentGuard, Home, JoinRef, Queue, TaskRef, TaskSet, new_task, note_wait, woken_by};
 pub(crate) use threads::ThreadsRing;
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};

@@ -40,6 +40,10 @@ pub(super) unsafe fn perform_short(op: &Op, bytes_max: u32) -> Option<i32> {
             Op::Fsync { fd, data_only: true } => call(|| libc::fdatasync(fd) as isize),
             Op::Fsync { fd, .. } => call(|| libc::fsync(fd) as isize),
             Op::Fallocate { fd, len } => call(|| libc::fallocate64(fd, 0, 0, offset_of(len)) as isize),
+            Op::Deallocate { fd, offset, len } => {
+                call(|| libc::fallocate64(fd, PUNCH_HOLE, offset_of(offset), offset_of(len)) as isize)
+            }
+            Op::Truncate { fd, len } => call(|| libc::ftruncate64(fd, offset_of(len)) as isize),
             Op::Recv { fd, to, len } => call(|| libc::recv(fd, to.cast(), cut(len), libc::MSG_DONTWAIT)),
             Op::Send { fd, from, len } | Op::SendZeroCopy { fd, from, len } => {
                 call(|| libc::send(fd, from.cast(), cut(len), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL))
@@ -65,7 +69,8 @@ pub(super) unsafe fn perform_short(op: &Op, bytes_max: u32) -> Option<i32> {
                 call(|| libc::openat(folder, path, flags, mode) as isize)
             }
             Op::RenameAt { folder, from, to } => call(|| libc::renameat(folder, from, folder, to) as isize),
-            Op::UnlinkAt { folder, path } => call(|| libc::unlinkat(folder, path, 0) as isize),
+            Op::LinkAt { folder, from, to } => call(|| libc::linkat(folder, from, folder, to, 0) as isize),
+            Op::UnlinkAt { folder, path, flags } => call(|| libc::unlinkat(folder, path, flags) as isize),
             Op::MkDirAt { folder, path, mode } => call(|| libc::mkdirat(folder, path, mode) as isize),
             Op::Statx { fd, path, mask, to } => {
                 call(|| libc::statx(fd, path, libc::AT_EMPTY_PATH, mask, to) as isize)
@@ -132,3 +137,6 @@ fn offset_of(offset: u64) -> i64 {
     // Out of range is negative, which the call refuses.
     i64::try_from(offset).unwrap_or(-1)
 }
+
+/// Takes room away, and leaves the length.
+pub(super) const PUNCH_HOLE: i32 = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;

@@ -95,15 +95,15 @@ impl Remote {
     /// Takes the tasks that were woken from elsewhere, in the order of their wakes.
     pub(crate) fn take_woken(&self, mut each: impl FnMut(TaskRef)) {
         if self.has_woken() {
-            // SAFETY: the references were the stack's, and this is called by the shard's thread: `Core` is not `Send`.
-            self.woken.take(|task| each(unsafe { TaskRef::from_raw(task) }));
+            // SAFETY: they were in the stack, and this is called by the shard's thread: `Core` is not `Send`.
+            self.woken.take(|task| unsafe { TaskRef::from_remote(task) }.into_iter().for_each(&mut each));
         }
     }
 
     /// Takes what was woken, and lets wakes do nothing from here on.
     pub(crate) fn close(&self) {
         // SAFETY: as above.
-        self.woken.close(|task| drop(unsafe { TaskRef::from_raw(task) }));
+        self.woken.close(|task| drop(unsafe { TaskRef::from_remote(task) }));
     }
 
     /// How often the shard was woken by a message to its ring.

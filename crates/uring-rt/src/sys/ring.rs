@@ -4,9 +4,12 @@
 //! everything as late, as short and in as odd an order as a ring may.
 
 use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::arena::Arena;
+use super::dma::DmaArena;
 use super::sqe::Sqe;
 
 /// A queue of submissions and a queue of completions.
@@ -39,6 +42,16 @@ pub(crate) trait Ring {
     /// Whether there are completions, or would be after [`Self::enter`]. Costs no system call.
     fn has_events(&self) -> bool;
 
+    /// Whether it can cut files, which the kernel's cannot before 6.9.
+    fn can_truncate(&self) -> bool {
+        true
+    }
+
+    /// How often the ring was entered when completions had found no room in its queue.
+    fn overflows(&self) -> u64 {
+        0
+    }
+
     /// How many completions are kept without the kernel's having to store them elsewhere.
     fn completions_max(&self) -> usize;
 
@@ -58,9 +71,40 @@ pub(crate) trait Ring {
     /// As for [`Self::give_arena`]: from now on the buffer is the ring's.
     unsafe fn give_buffer(&mut self, arena: &Arena, buffer: u16);
 
+    /// Looks the memory of `arena` up for good, which the ring keeps until it is gone: reads and writes whose buffers are
+    /// in it then need that no more.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the ring looks nothing up; those of `io_uring_register`.
+    fn register_arena(&mut self, arena: &Rc<DmaArena>) -> io::Result<Registered> {
+        let _ = arena;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Looks a file up for good, so that reads and writes of it need that no more; if there is room for it. It is held
+    /// open by that until [`Self::forget_file`].
+    fn keep_file(&mut self, fd: RawFd) {
+        let _ = fd;
+    }
+
+    /// Undoes [`Self::keep_file`], before the descriptor is closed. What is under way goes on.
+    fn forget_file(&mut self, fd: RawFd) {
+        let _ = fd;
+    }
+
     /// Whether [`Self::has_events`] is also told by the event counter that was given at set-up. Off while the
     /// thread is awake.
     fn signal_events(&mut self, are_signalled: bool);
+}
+
+/// How often the kernel looked up an arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registered {
+    /// Once, as rings take it over from each other.
+    Once,
+    /// Once for each ring.
+    Each,
 }
 
 /// No room for another submission.

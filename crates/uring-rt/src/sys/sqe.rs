@@ -35,6 +35,12 @@ pub(crate) enum Op {
     Fsync { fd: RawFd, data_only: bool },
     /// Gives a file room up to this length.
     Fallocate { fd: RawFd, len: u64 },
+    /// Takes the room of a part of a file away, which then reads as zeros.
+    Deallocate { fd: RawFd, offset: u64, len: u64 },
+    /// Cuts a file to this length, or makes it longer by a hole. Not before Linux 6.9, see [`Ring::can_truncate`].
+    ///
+    /// [`Ring::can_truncate`]: super::ring::Ring::can_truncate
+    Truncate { fd: RawFd, len: u64 },
     /// Receives from a stream.
     Recv { fd: RawFd, to: *mut u8, len: u32 },
     /// Receives from a stream into buffers of the ring, until cancelled or out of buffers.
@@ -57,8 +63,10 @@ pub(crate) enum Op {
     OpenAt { folder: RawFd, path: *const libc::c_char, flags: i32, mode: u32 },
     /// Renames a file, relative to a folder.
     RenameAt { folder: RawFd, from: *const libc::c_char, to: *const libc::c_char },
-    /// Removes a file, relative to a folder.
-    UnlinkAt { folder: RawFd, path: *const libc::c_char },
+    /// Gives a file a second name, relative to a folder.
+    LinkAt { folder: RawFd, from: *const libc::c_char, to: *const libc::c_char },
+    /// Removes a file, or with `AT_REMOVEDIR` an empty folder, relative to a folder.
+    UnlinkAt { folder: RawFd, path: *const libc::c_char, flags: i32 },
     /// Makes a folder, relative to another.
     MkDirAt { folder: RawFd, path: *const libc::c_char, mode: u32 },
     /// Tells what is at a path, or of an open file if the path is empty.
@@ -100,6 +108,15 @@ impl Op {
         }
     }
 
+    /// The memory that it reads or writes, of those for which a ring can look that up beforehand.
+    pub(super) fn memory(&self) -> Option<(*const u8, u32)> {
+        match *self {
+            Self::Read { to, len, .. } => Some((to.cast_const(), len)),
+            Self::Write { from, len, .. } | Self::SendZeroCopy { from, len, .. } => Some((from, len)),
+            _ => None,
+        }
+    }
+
     /// The operation's name, for people.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -108,6 +125,8 @@ impl Op {
             Self::Fsync { data_only: true, .. } => "fdatasync",
             Self::Fsync { .. } => "fsync",
             Self::Fallocate { .. } => "fallocate",
+            Self::Deallocate { .. } => "deallocate",
+            Self::Truncate { .. } => "truncate",
             Self::Recv { .. } | Self::RecvMulti { .. } => "recv",
             Self::Send { .. } => "send",
             Self::SendZeroCopy { .. } => "zero-copy send",
@@ -118,6 +137,7 @@ impl Op {
             Self::ReadEvent { .. } => "wake-up",
             Self::OpenAt { .. } => "open",
             Self::RenameAt { .. } => "rename",
+            Self::LinkAt { .. } => "link",
             Self::UnlinkAt { .. } => "unlink",
             Self::MkDirAt { .. } => "mkdir",
             Self::Statx { .. } => "statx",
@@ -134,6 +154,8 @@ impl Op {
             | Self::Write { fd, .. }
             | Self::Fsync { fd, .. }
             | Self::Fallocate { fd, .. }
+            | Self::Deallocate { fd, .. }
+            | Self::Truncate { fd, .. }
             | Self::Recv { fd, .. }
             | Self::RecvMulti { fd, .. }
             | Self::Send { fd, .. }
@@ -233,8 +255,8 @@ impl Prepared {
         Self::new(Op::AcceptMulti { fd: fd.as_raw_fd() }, Erased::new(()))
     }
 
-    pub(crate) fn connect(fd: &impl AsRawFd, address: SocketAddr) -> Self {
-        let address = Box::new(Address::new(address));
+    pub(crate) fn connect(fd: &impl AsRawFd, address: Address) -> Self {
+        let address = Box::new(address);
         let (at, len) = address.as_raw();
         Self::new(Op::Connect { fd: fd.as_raw_fd(), address: at, len }, Erased::new(address))
     }
@@ -249,6 +271,15 @@ impl Prepared {
 
     pub(crate) fn fallocate(fd: &impl AsRawFd, len: u64) -> Self {
         Self::new(Op::Fallocate { fd: fd.as_raw_fd(), len }, Erased::new(()))
+    }
+
+    pub(crate) fn deallocate(fd: &impl AsRawFd, range: std::ops::Range<u64>) -> Self {
+        let (offset, len) = (range.start, range.end - range.start);
+        Self::new(Op::Deallocate { fd: fd.as_raw_fd(), offset, len }, Erased::new(()))
+    }
+
+    pub(crate) fn truncate(fd: &impl AsRawFd, len: u64) -> Self {
+        Self::new(Op::Truncate { fd: fd.as_raw_fd(), len }, Erased::new(()))
     }
 
     /// The counter is read into a box that the operation owns.
@@ -268,8 +299,22 @@ impl Prepared {
         Self::new(op, Erased::new((from, to)))
     }
 
+    pub(crate) fn link_at(folder: &impl AsRawFd, from: CString, to: CString) -> Self {
+        let op = Op::LinkAt { folder: folder.as_raw_fd(), from: from.as_ptr(), to: to.as_ptr() };
+        Self::new(op, Erased::new((from, to)))
+    }
+
     pub(crate) fn unlink_at(folder: &impl AsRawFd, path: CString) -> Self {
-        Self::new(Op::UnlinkAt { folder: folder.as_raw_fd(), path: path.as_ptr() }, Erased::new(path))
+        Self::remove_at(folder, path, 0)
+    }
+
+    pub(crate) fn remove_dir_at(folder: &impl AsRawFd, path: CString) -> Self {
+        Self::remove_at(folder, path, libc::AT_REMOVEDIR)
+    }
+
+    fn remove_at(folder: &impl AsRawFd, path: CString, flags: i32) -> Self {
+        let op = Op::UnlinkAt { folder: folder.as_raw_fd(), path: path.as_ptr(), flags };
+        Self::new(op, Erased::new(path))
     }
 
     pub(crate) fn mk_dir_at(folder: &impl AsRawFd, path: CString, mode: u32) -> Self {

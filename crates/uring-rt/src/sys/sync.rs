@@ -1,9 +1,7 @@
 //! What threads share, by the names that the models of it replace.
 
 pub(super) use std::sync::Mutex;
-pub(super) use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{MutexGuard, PoisonError};
 
 /// Locks, whether or not somebody panicked under the lock: what is under one here is whole at any time.

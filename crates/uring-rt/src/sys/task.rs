@@ -1,28 +1,41 @@
 //! Tasks: one allocation each, which holds the future, then its output, and counts who knows of it.
 //!
 //! A task belongs to the thread that spawned it: there its future is polled and dropped, and its output taken.
-//! Wakers may be anywhere and outlive everything; the memory is freed by whoever lets go last. Locally a wake is a
-//! few loads and a push; from elsewhere it goes through the shard's [`Remote`] queue.
+//! Wakers may be anywhere and outlive everything; the memory is freed by whoever lets go last. References of the
+//! task's thread are counted without atomic operations, and all together are one of those that threads share: a task
+//! whose wakers nobody clones needs none. Locally a wake is a few loads and a push; from elsewhere it goes through the
+//! shard's [`Remote`] queue.
 
-use std::any::Any;
+mod blocks;
+mod body;
+mod lists;
+mod name;
+mod waker;
+
+use std::alloc::Layout;
 use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::ptr::{self, NonNull};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::sync::atomic::AtomicPtr;
+use std::task::{Context, Poll, Waker};
 
 use samestep_provider_traits::JoinError;
 
-use super::flags::{Flags, Run};
+use self::blocks::Blocks;
+use self::body::{Body, Table, Task};
+pub(crate) use self::lists::{Queue, TaskSet};
+use self::name::Name;
+pub(crate) use self::waker::{CurrentGuard, note_wait, woken_by};
+use self::waker::{Wakee, raw_waker, schedule};
+use super::flags::Flags;
+use super::refs::Refs;
 use super::remote::Remote;
 use super::stack::Node;
-use crate::queues::RunQueues;
-use crate::slots::Key;
+use crate::waits::WaitsOn;
 
 /// A counted reference to a task. Stays on the task's thread.
 pub(crate) struct TaskRef {
@@ -30,82 +43,105 @@ pub(crate) struct TaskRef {
     on_one_thread: PhantomData<*const ()>,
 }
 
-/// What every task begins with, whatever its future.
+/// Where tasks are at home: how other threads reach it, and memory for tasks to come.
+#[derive(Debug)]
+pub(crate) struct Home {
+    remote: Arc<Remote>,
+    blocks: Blocks,
+}
+
+/// What every task begins with, whatever its future. The first cache line is all that a turn needs.
+#[repr(C)]
 pub(crate) struct Header {
-    refs: AtomicUsize,
-    flags: Flags,
-    /// The task queue. Used on the task's thread only, as is what follows up to `home`.
-    queue: u32,
-    key: Cell<Option<Key>>,
+    /// Wakers, references in the remote queue, and one for all of `local`. From the first waker on they keep `remote`.
+    shared: Refs,
+    /// References of the task's thread. Used there only, as is every cell here.
+    local: Cell<u32>,
     polls: Cell<u32>,
-    name: Name,
-    joiner: UnsafeCell<Option<Waker>>,
-    home: Arc<Remote>,
+    state: Cell<State>,
+    flags: Flags,
+    /// What it waited for when it was last polled, in the lower eight bits, and the lower bits of `polls` then.
+    note: Cell<u32>,
+    table: &'static Table,
+    /// Dropped with the last of `local`.
+    queue: ManuallyDrop<Rc<Queue>>,
+    /// There while any of `local` is, or if `shared` keeps it.
+    remote: *const Remote,
+    /// The task behind this one in its [`Queue`].
+    next_ready: Cell<Option<NonNull<Header>>>,
+    joiner: UnsafeCell<Option<Wakee>>,
+    /// The task behind this one in a [`TaskSet`], and the link that points at this one.
+    next: Cell<Option<NonNull<Header>>>,
+    link: Cell<Option<NonNull<lists::Link>>>,
     /// The task behind this one in the queue of remote wakes, while it is in there.
     next_remote: AtomicPtr<Header>,
-    table: &'static Table,
+    name: Name,
 }
 
-/// A name of at most 23 bytes, in place.
-#[derive(Clone, Copy)]
-struct Name {
-    bytes: [u8; NAME_BYTES_MAX],
-    len: u8,
+/// What the task's thread notes of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct State(u8);
+
+impl State {
+    /// It is in its [`Queue`].
+    const QUEUED: Self = Self(1);
+    /// Its future is gone.
+    const OVER: Self = Self(2);
+    /// Its future is to be dropped.
+    const ABORTED: Self = Self(4);
+    /// Nobody will ask for its output.
+    const DETACHED: Self = Self(8);
+    /// Its output is there.
+    const HAS_OUTPUT: Self = Self(16);
+
+    const fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 }
 
-/// A task, whole.
-#[repr(C)]
-struct Task<F: Future> {
-    header: Header,
-    body: UnsafeCell<Body<F>>,
+impl Home {
+    pub(crate) fn new(remote: &Arc<Remote>) -> Rc<Self> {
+        Rc::new(Self { remote: Arc::clone(remote), blocks: Blocks::new() })
+    }
 }
 
-enum Body<F: Future> {
-    Future(F),
-    Output(Result<F::Output, JoinError>),
-    Empty,
-}
-
-/// What must be known of a task's type.
-struct Table {
-    /// Polls the future. Tells whether it is over.
-    poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<()>,
-    /// Drops the future, unless it is over, with this as its output.
-    end: unsafe fn(NonNull<Header>, JoinError),
-    /// Moves the output out, into an `Option<Result<T, JoinError>>` at the address.
-    take: unsafe fn(NonNull<Header>, *mut ()),
-    /// Drops the output.
-    discard: unsafe fn(NonNull<Header>),
-    free: unsafe fn(NonNull<Header>),
-}
-
-/// Makes a task of `future`, for the thread of `home`. It is in no queue yet.
-pub(crate) fn new_task<F>(
-    future: F,
-    name: &str,
-    queue: u32,
-    home: &Arc<Remote>,
-) -> (TaskRef, JoinRef<F::Output>)
+/// Makes a task of `future`, for this thread and this queue, in which it is not yet.
+pub(crate) fn new_task<F>(future: F, name: &str, queue: &Rc<Queue>) -> (TaskRef, JoinRef<F::Output>)
 where
     F: Future + 'static,
     F::Output: 'static,
 {
+    let name = Name::new(name);
+    let home = queue.home();
+    let at = home.blocks.take(Layout::new::<Task<F>>()).cast::<Task<F>>();
     let header = Header {
-        refs: AtomicUsize::new(2),
-        flags: Flags::scheduled(),
-        queue,
-        key: Cell::new(None),
+        shared: Refs::new(),
+        local: Cell::new(2),
         polls: Cell::new(0),
-        name: Name::new(name),
+        state: Cell::new(State(0)),
+        flags: Flags::new(),
+        note: Cell::new(0),
+        table: Table::of::<F>(),
+        queue: ManuallyDrop::new(Rc::clone(queue)),
+        remote: Arc::as_ptr(&home.remote),
+        next_ready: Cell::new(None),
         joiner: UnsafeCell::new(None),
-        home: Arc::clone(home),
+        next: Cell::new(None),
+        link: Cell::new(None),
         next_remote: AtomicPtr::new(ptr::null_mut()),
-        table: const {
-            &Table { poll: poll::<F>, end: end::<F>, take: take::<F>, discard: discard::<F>, free: free::<F> }
-        },
+        name,
     };
-    let task = Box::new(Task { header, body: UnsafeCell::new(Body::Future(future)) });
-    let header = NonNull::from(Box::leak(task)).cast();
+    // SAFETY: the block is new, and of the layout of this type.
+    unsafe { at.write(Task { header, body: Body::of(future) }) };
+    let header = at.cast();
     let of = || TaskRef { header, on_one_thread: PhantomData };
     (of(), JoinRef { task: of(), output: PhantomData })
 }
@@ -114,14 +150,10 @@ impl TaskRef {
     /// Polls the task once, unless it is over. Tells whether it is over now.
     pub(crate) fn run(&self) -> Poll<()> {
         let header = self.header();
-        // From here on a wake schedules it again. What wakers wrote before they set the flag is seen.
-        match header.flags.begin_run() {
-            Run::Over => return Poll::Ready(()),
-            Run::Abort => {
-                self.end(JoinError::Cancelled);
-                return Poll::Ready(());
-            }
-            Run::Poll => {}
+        let state = header.state.get();
+        if state.has(State::OVER.with(State::ABORTED)) {
+            self.end(JoinError::Cancelled);
+            return Poll::Ready(());
         }
         header.polls.set(header.polls.get().wrapping_add(1));
         // SAFETY: the waker borrows the reference that `self` is, and is not dropped.
@@ -145,13 +177,10 @@ impl TaskRef {
         self.finish();
     }
 
-    /// The output is there: tells whoever joins.
+    /// The task is over: tells whoever joins.
     fn finish(&self) {
         let header = self.header();
-        if !header.flags.finish() {
-            // SAFETY: the table is that of the task's type, and this is its thread. Nobody takes the output.
-            unsafe { (header.table.discard)(self.header) };
-        }
+        header.flags.finish();
         // SAFETY: this is the task's thread, and no other borrow exists: those in `JoinRef` end at once.
         let joiner = unsafe { (*header.joiner.get()).take() };
         if let Some(joiner) = joiner {
@@ -160,23 +189,15 @@ impl TaskRef {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.header().flags.is_done()
+        self.header().state.get().has(State::OVER)
     }
 
     pub(crate) fn is_scheduled(&self) -> bool {
-        self.header().flags.is_scheduled()
+        self.header().state.get().has(State::QUEUED) || self.header().flags.is_summoned()
     }
 
-    pub(crate) fn queue(&self) -> u32 {
-        self.header().queue
-    }
-
-    pub(crate) fn key(&self) -> Option<Key> {
-        self.header().key.get()
-    }
-
-    pub(crate) fn set_key(&self, key: Key) {
-        self.header().key.set(Some(key));
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.header().queue
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -190,14 +211,41 @@ impl TaskRef {
 
     /// Wakes the task.
     pub(crate) fn waker(&self) -> Waker {
-        let raw = raw_waker(self.clone().into_raw());
-        // SAFETY: the reference that was cloned is the waker's.
-        unsafe { Waker::from_raw(raw) }
+        // SAFETY: the waker borrows the reference that `self` is, and is not dropped.
+        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker(self.header)) });
+        Waker::clone(&waker)
     }
 
     /// Whether `waker` wakes this task.
     pub(crate) fn is_woken_by(&self, waker: &Waker) -> bool {
-        ptr::eq(waker.vtable(), &raw const VTABLE) && waker.data() == self.header.as_ptr().cast_const().cast()
+        waker::task_of(waker) == Some(self.header)
+    }
+
+    pub(super) fn as_header(&self) -> *mut Header {
+        self.header.as_ptr()
+    }
+
+    /// Where it is, which is nobody else's as long as the reference lives.
+    pub(crate) fn address(&self) -> usize {
+        self.header.as_ptr().addr()
+    }
+
+    /// What it waits for, if somebody left a note when it was last polled.
+    pub(crate) fn waits_on(&self) -> WaitsOn {
+        let note = self.header().note.get();
+        let is_of_last_poll = note >> 8 == self.polls() & NOTED_POLLS;
+        if is_of_last_poll { WaitsOn::of_number((note & 0xff) as u8) } else { WaitsOn::Untold }
+    }
+
+    /// The address of the task that waits for its end, if one does, directly.
+    pub(crate) fn joiner(&self) -> Option<usize> {
+        // SAFETY: this is the task's thread, and the other borrows end at once.
+        unsafe { &*self.header().joiner.get() }.as_ref().and_then(Wakee::task)
+    }
+
+    /// Whether both are the same task.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.header == other.header
     }
 
     fn header(&self) -> &Header {
@@ -206,15 +254,45 @@ impl TaskRef {
     }
 
     /// Gives up the reference without letting go of the task.
-    pub(super) fn into_raw(self) -> NonNull<Header> {
+    fn into_raw(self) -> NonNull<Header> {
         ManuallyDrop::new(self).header
     }
 
     /// # Safety
     ///
     /// `header` came from [`Self::into_raw`], once, and this is the task's thread.
-    pub(super) unsafe fn from_raw(header: NonNull<Header>) -> Self {
+    unsafe fn from_raw(header: NonNull<Header>) -> Self {
         Self { header, on_one_thread: PhantomData }
+    }
+
+    /// Takes a task from the remote queue, unless it is over.
+    ///
+    /// # Safety
+    ///
+    /// `task` was in the remote queue of this thread, and was just taken out.
+    pub(super) unsafe fn from_remote(task: NonNull<Header>) -> Option<Self> {
+        // SAFETY: a reference of the queue's is counted.
+        let header = unsafe { task.as_ref() };
+        header.flags.answer();
+        // One that is not over has a reference here already: whoever lets go of the last one ends it.
+        let this = (!header.state.get().has(State::OVER)).then(|| {
+            retain_local(header);
+            Self { header: task, on_one_thread: PhantomData }
+        });
+        // SAFETY: that was the queue's reference, and this is the one time it is let go.
+        unsafe { release(task) };
+        this
+    }
+}
+
+impl Header {
+    /// The name, as it is in memory: nothing is looked at that others change.
+    pub(super) fn name_bytes(&self) -> &[u8] {
+        self.name.as_bytes()
+    }
+
+    pub(super) fn queue_index(&self) -> u32 {
+        self.queue.index()
     }
 }
 
@@ -233,16 +311,43 @@ impl std::fmt::Debug for TaskRef {
 
 impl Clone for TaskRef {
     fn clone(&self) -> Self {
-        // SAFETY: the reference is counted.
-        unsafe { retain(self.header) };
+        retain_local(self.header());
         Self { header: self.header, on_one_thread: PhantomData }
     }
 }
 
 impl Drop for TaskRef {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: this is the one reference that is let go.
-        unsafe { release(self.header) };
+        let local = &self.header().local;
+        match local.get() {
+            0 | 1 => self.let_go(),
+            count => local.set(count.wrapping_sub(1)),
+        }
+    }
+}
+
+impl TaskRef {
+    /// This is the thread's last reference.
+    #[inline(never)]
+    fn let_go(&self) {
+        // Nobody can wake it any more who would be heard.
+        self.end(JoinError::Cancelled);
+        let header = self.header();
+        let left = header.local.get() - 1;
+        header.local.set(left);
+        if left > 0 {
+            return;
+        }
+        // SAFETY: there is none of `local` left, so that nobody uses it again.
+        let queue = ManuallyDrop::into_inner(unsafe { ptr::read(&raw const header.queue) });
+        if header.shared.is_last() {
+            // SAFETY: that is the last reference, which is not used again.
+            unsafe { body::free(self.header, Some(&queue.home().blocks)) };
+        } else {
+            // SAFETY: there is none of `local` left, for which this one was.
+            unsafe { release(self.header) };
+        }
     }
 }
 
@@ -258,26 +363,31 @@ impl<T> JoinRef<T> {
         let header = self.task.header();
         if !self.task.is_over() {
             // SAFETY: this is the task's thread, and no other borrow exists: that in `finish` has ended.
-            let joiner = unsafe { &mut *header.joiner.get() };
+            let joiner = unsafe { &*header.joiner.get() };
             if !joiner.as_ref().is_some_and(|joiner| joiner.will_wake(cx.waker())) {
-                let before = joiner.replace(cx.waker().clone());
+                let joiner = Wakee::of(cx.waker());
+                // SAFETY: as above.
+                let before = unsafe { (*header.joiner.get()).replace(joiner) };
                 // Dropped when nothing is borrowed any more: it may be of any kind.
                 drop(before);
             }
             return Poll::Pending;
         }
-        let mut output: Option<Result<T, JoinError>> = None;
-        // SAFETY: the table is that of the task's type, whose output is a `T`; this is its thread, it is over, and
-        // the address is that of such an option.
-        unsafe { (header.table.take)(self.task.header, (&raw mut output).cast()) };
-        output.map_or(Poll::Pending, Poll::Ready)
+        // SAFETY: the task's output is a `T`, and this is its thread.
+        match unsafe { body::take_output(self.task.header) } {
+            Some(output) => Poll::Ready(output),
+            None => Poll::Pending,
+        }
     }
 
     /// Has the task's future dropped at its next turn.
     pub(crate) fn abort(&self) {
-        self.task.header().flags.abort();
-        // SAFETY: the reference is counted.
-        unsafe { schedule(self.task.header) };
+        if !self.is_over() {
+            let state = &self.task.header().state;
+            state.set(state.get().with(State::ABORTED));
+            // SAFETY: the reference is counted.
+            unsafe { schedule(self.task.header) };
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -288,263 +398,60 @@ impl<T> JoinRef<T> {
 impl<T> Drop for JoinRef<T> {
     fn drop(&mut self) {
         let header = self.task.header();
-        if header.flags.detach() {
-            // SAFETY: the table is that of the task's type, and this is its thread. Nobody takes the output any
-            // more.
-            unsafe { (header.table.discard)(self.task.header) };
+        let state = header.state.get();
+        header.state.set(state.with(State::DETACHED));
+        if state.has(State::OVER) {
+            // SAFETY: the task's output is a `T`, and this is its thread.
+            if let Some(output) = unsafe { body::take_output::<T>(self.task.header) } {
+                body::discard(output);
+            }
+        } else {
+            // SAFETY: this is the task's thread, and no other borrow exists.
+            drop(unsafe { (*header.joiner.get()).take() });
         }
-        // SAFETY: this is the task's thread, and no other borrow exists.
-        drop(unsafe { (*header.joiner.get()).take() });
     }
 }
 
-/// The future or output of a task.
-///
-/// # Safety
-///
-/// `header` is of a `Task<F>` to which the caller has a reference, on its thread, and outside of this call's caller
-/// nobody refers to the body: a task that is polled is in no queue, `end` is not called while one is polled, and its
-/// output is moved out before it is dropped.
-unsafe fn body_of<'a, F: Future + 'a>(header: NonNull<Header>) -> &'a mut Body<F> {
-    // SAFETY: the caller's promise.
-    let task = unsafe { header.cast::<Task<F>>().as_ref() };
-    // SAFETY: the caller's promise.
-    unsafe { &mut *task.body.get() }
-}
-
-/// # Safety
-///
-/// `header` is of a `Task<F>` that is not over, on its thread.
-unsafe fn poll<F: Future>(header: NonNull<Header>, cx: &mut Context<'_>) -> Poll<()> {
-    // SAFETY: the caller's promise.
-    let body = unsafe { body_of::<F>(header) };
-    let Body::Future(future) = body else { unreachable!("a task that is not over has a future") };
-    // SAFETY: the future stays where it was allocated until it is dropped there, by the assignments below.
-    let future = unsafe { Pin::new_unchecked(future) };
-    let output = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-        Ok(Poll::Pending) => return Poll::Pending,
-        Ok(Poll::Ready(output)) => Ok(output),
-        Err(payload) => Err(panicked(payload)),
-    };
-    replace_future(body, output);
-    Poll::Ready(())
-}
-
-/// # Safety
-///
-/// As for [`poll`].
-unsafe fn end<F: Future>(header: NonNull<Header>, error: JoinError) {
-    // SAFETY: the caller's promise.
-    let body = unsafe { body_of::<F>(header) };
-    replace_future(body, Err(error));
-}
-
-/// Drops the future in place, and puts the output there; or the panic that dropping caused.
-fn replace_future<F: Future>(body: &mut Body<F>, output: Result<F::Output, JoinError>) {
-    // A panic in the middle leaves the body empty, and what was left of the future dropped as far as possible.
-    let output = match catch_unwind(AssertUnwindSafe(|| *body = Body::Empty)) {
-        Ok(()) => output,
-        Err(payload) => Err(panicked(payload)),
-    };
-    *body = Body::Output(output);
-}
-
-fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
-    let error = JoinError::from_panic(&*payload);
-    // Dropping what was thrown may throw again.
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(payload);
-    }
-    error
-}
-
-/// # Safety
-///
-/// `header` is of a `Task<F>` that is over, on its thread; `to` points at an `Option` of its output.
-unsafe fn take<F: Future>(header: NonNull<Header>, to: *mut ()) {
-    // SAFETY: the caller's promise.
-    let body = unsafe { body_of::<F>(header) };
-    if let Body::Output(output) = std::mem::replace(body, Body::Empty) {
-        // SAFETY: the caller's promise.
-        unsafe { *to.cast::<Option<Result<F::Output, JoinError>>>() = Some(output) };
+/// Counts a reference of the task's thread, which the caller is on.
+fn retain_local(header: &Header) {
+    match header.local.get().checked_add(1) {
+        Some(count) => header.local.set(count),
+        None => too_many(),
     }
 }
 
-/// # Safety
-///
-/// `header` is of a `Task<F>` that is over, on its thread.
-unsafe fn discard<F: Future>(header: NonNull<Header>) {
-    // SAFETY: the caller's promise.
-    let body = unsafe { body_of::<F>(header) };
-    let output = std::mem::replace(body, Body::Empty);
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(output))) {
-        drop(panicked(payload));
-    }
+/// As `Arc` does: references were forgotten until the count ran over, and going on would free too early.
+#[cold]
+fn too_many() -> ! {
+    std::process::abort()
 }
 
-/// # Safety
+/// Counts a reference that may go anywhere.
 ///
-/// `header` is of a `Task<F>` to which no reference is left.
-unsafe fn free<F: Future>(header: NonNull<Header>) {
-    // SAFETY: it was a box of this type, and nobody has it. On the task's thread the body was emptied, or holds an
-    // output whose handle is gone; elsewhere it is empty: see `finish` and the drop of `JoinRef`.
-    drop(unsafe { Box::from_raw(header.cast::<Task<F>>().as_ptr()) });
-}
-
-/// Puts a task into its queue, unless it is there or over.
-///
-/// # Safety
-///
-/// The caller has a reference to the task, which may be a waker's.
-unsafe fn schedule(task: NonNull<Header>) {
-    // SAFETY: the caller's promise.
-    let header = unsafe { task.as_ref() };
-    let here = CURRENT.get();
-    if here.home == Arc::as_ptr(&header.home) {
-        if header.flags.is_wake_vain() || !header.flags.wake() {
-            return;
-        }
-        // SAFETY: the reference becomes the queue's.
-        unsafe { retain(task) };
-        // SAFETY: the reference was just counted, and this is the task's thread, as its home is current here.
-        let task = unsafe { TaskRef::from_raw(task) };
-        // SAFETY: the queues live while they are current, see `CurrentGuard`.
-        unsafe { &*here.queues }.push(task);
-        return;
-    }
-    if !header.flags.wake() {
-        return;
-    }
-    // SAFETY: the reference becomes the remote queue's.
-    unsafe { retain(task) };
-    // The task may end, and its memory go, as soon as it is in the queue.
-    let home = Arc::clone(&header.home);
-    // SAFETY: the reference was just counted; the flag that was just set is cleared after it was taken out, so it is in
-    // no stack.
-    unsafe { home.push(task) };
-}
-
 /// # Safety
 ///
 /// A reference to the task is counted.
 unsafe fn retain(task: NonNull<Header>) {
     // SAFETY: the caller's promise.
-    let before = unsafe { task.as_ref() }.refs.fetch_add(1, Ordering::Relaxed);
-    if before > isize::MAX.cast_unsigned() {
-        // As `Arc` does: references were forgotten until the count ran over, and going on would free too early.
-        std::process::abort();
+    let header = unsafe { task.as_ref() };
+    if header.shared.retain() {
+        // Until here it was kept by the task's thread: without any other waker, this is called during a poll, or by a
+        // holder of a reference of that thread. Another that comes at the same time is within the same poll.
+        // SAFETY: it is the pointer of an `Arc`, and is still there.
+        unsafe { Arc::increment_strong_count(header.remote) };
     }
 }
 
 /// # Safety
 ///
-/// One counted reference to the task is not used after this.
+/// One of the references in `shared` is not used after this.
 pub(super) unsafe fn release(task: NonNull<Header>) {
     // SAFETY: the caller's promise.
-    let header = unsafe { task.as_ref() };
-    if header.refs.fetch_sub(1, Ordering::Release) == 1 {
-        // What others did before they let go is seen before the memory is freed. Not a fence, which ThreadSanitizer
-        // does not know.
-        header.refs.load(Ordering::Acquire);
-        let free = header.table.free;
+    if unsafe { task.as_ref() }.shared.release() {
         // SAFETY: that was the last reference.
-        unsafe { free(task) };
+        unsafe { body::free(task, None) };
     }
 }
 
-fn raw_waker(task: NonNull<Header>) -> RawWaker {
-    RawWaker::new(task.as_ptr().cast_const().cast(), &VTABLE)
-}
-
-fn header_of(data: *const ()) -> NonNull<Header> {
-    NonNull::new(data.cast_mut().cast()).expect("a waker points at its task")
-}
-
-/// # Safety
-///
-/// As the contract of `RawWakerVTable`, for data of `raw_waker`; so for those below.
-unsafe fn waker_clone(data: *const ()) -> RawWaker {
-    // SAFETY: the waker has a reference.
-    unsafe { retain(header_of(data)) };
-    RawWaker::new(data, &VTABLE)
-}
-
-unsafe fn waker_wake(data: *const ()) {
-    // SAFETY: the waker has a reference.
-    unsafe { schedule(header_of(data)) };
-    // SAFETY: the waker is consumed.
-    unsafe { release(header_of(data)) };
-}
-
-unsafe fn waker_wake_by_ref(data: *const ()) {
-    // SAFETY: the waker has a reference.
-    unsafe { schedule(header_of(data)) };
-}
-
-unsafe fn waker_drop(data: *const ()) {
-    // SAFETY: the waker is consumed.
-    unsafe { release(header_of(data)) };
-}
-
-/// Whose tasks are run on this thread.
-#[derive(Clone, Copy)]
-struct Current {
-    home: *const Remote,
-    queues: *const RunQueues,
-}
-
-/// Makes queues current on this thread; what was so before is again when it is dropped.
-pub(crate) struct CurrentGuard<'a> {
-    before: Current,
-    queues: PhantomData<&'a RunQueues>,
-}
-
-impl<'a> CurrentGuard<'a> {
-    /// Wakes of tasks of `home` go to `queues` while the guard lives.
-    pub(crate) fn new(home: &'a Arc<Remote>, queues: &'a RunQueues) -> Self {
-        let current = Current { home: Arc::as_ptr(home), queues };
-        Self { before: CURRENT.replace(current), queues: PhantomData }
-    }
-}
-
-impl Drop for CurrentGuard<'_> {
-    fn drop(&mut self) {
-        CURRENT.set(self.before);
-    }
-}
-
-impl Name {
-    fn new(name: &str) -> Self {
-        let len = name.floor_char_boundary_at(NAME_BYTES_MAX);
-        let mut bytes = [0; NAME_BYTES_MAX];
-        bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
-        Self { bytes, len: u8::try_from(len).expect("names are short") }
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).expect("cut between characters")
-    }
-}
-
-/// Where a text may be cut.
-trait FloorCharBoundary {
-    /// The last boundary of characters that is not behind `at`.
-    fn floor_char_boundary_at(&self, at: usize) -> usize;
-}
-
-impl FloorCharBoundary for str {
-    fn floor_char_boundary_at(&self, at: usize) -> usize {
-        if self.len() <= at {
-            return self.len();
-        }
-        (0..=at).rev().find(|at| self.is_char_boundary(*at)).unwrap_or(0)
-    }
-}
-
-thread_local! {
-    static CURRENT: Cell<Current> = const { Cell::new(Current { home: ptr::null(), queues: ptr::null() }) };
-}
-
-static VTABLE: RawWakerVTable = RawWakerVTable::new(waker_clone, waker_wake, waker_wake_by_ref, waker_drop);
-
-const NAME_BYTES_MAX: usize = 23;
+/// So many bits of the number of polls are in a note.
+const NOTED_POLLS: u32 = 0x00ff_ffff;

@@ -17,7 +17,7 @@ use samestep_provider_traits::{
 
 use super::{runtime, world};
 use crate::sys::Adversary;
-use crate::{ShutdownError, UringProviders};
+use crate::{DmaBuffer, ShutdownError, UringProviders};
 
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -51,9 +51,19 @@ enum What {
     SendTo,
     ReceiveFrom,
     Sleep,
+    ReadArena,
+    WriteArena,
+    Deallocate,
+    HardLink,
+    Folder,
+    AcceptUnix,
+    ConnectUnix,
+    SendUnix,
+    ReceiveUnix,
+    ReadShared,
 }
 
-const ALL: [What; 19] = [
+const ALL: [What; 29] = [
     What::Read,
     What::Write,
     What::WriteAndSync,
@@ -73,6 +83,16 @@ const ALL: [What; 19] = [
     What::SendTo,
     What::ReceiveFrom,
     What::Sleep,
+    What::ReadArena,
+    What::WriteArena,
+    What::Deallocate,
+    What::HardLink,
+    What::Folder,
+    What::AcceptUnix,
+    What::ConnectUnix,
+    What::SendUnix,
+    What::ReceiveUnix,
+    What::ReadShared,
 ];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -86,7 +106,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 async fn perform<F: Future>(world: &UringProviders, step: Step, future: F) {
     let mut future = Box::pin(future);
     if !step.is_dropped {
-        let _ = world.time().timeout(Duration::from_millis(20), future.as_mut()).await;
+        let _ = world.time().timeout(Duration::from_millis(8), future.as_mut()).await;
         return;
     }
     let mut cx = Context::from_waker(Waker::noop());
@@ -103,6 +123,9 @@ struct Things {
     near: crate::UringStream,
     far: crate::UringStream,
     socket: crate::UringSocket,
+    unix_path: std::path::PathBuf,
+    unix_listener: crate::UringUnixListener,
+    unix: (crate::UringUnixStream, crate::UringUnixStream),
 }
 
 async fn do_step(
@@ -143,7 +166,27 @@ async fn do_step(
         }
         What::ReceiveFrom => perform(world, step, things.socket.recv_from(guarded(50))).await,
         What::Sleep => perform(world, step, world.time().sleep(Duration::from_micros(500))).await,
+        What::ReadArena => perform(world, step, file.read_at(storage.alloc_dma(700), 100)).await,
+        What::WriteArena => {
+            let mut buf = storage.alloc_dma(300);
+            buf.fill(filling);
+            perform(world, step, file.write_all_at(buf, 300 * number as u64)).await;
+        }
+        What::AcceptUnix => perform(world, step, things.unix_listener.accept()).await,
+        What::ConnectUnix => {
+            perform(world, step, world.network().connect_unix(&things.unix_path)).await;
+        }
+        What::SendUnix => perform(world, step, things.unix.0.write(guarded(2500))).await,
+        What::ReceiveUnix => perform(world, step, things.unix.1.read(guarded(80))).await,
+        What::ReadShared => perform(world, step, file.read_shared(50..1700)).await,
+        What::Deallocate => perform(world, step, file.deallocate(1000..9000)).await,
+        What::HardLink => perform(world, step, storage.hard_link(Path::new("f"), Path::new("l"))).await,
+        What::Folder => {
+            perform(world, step, storage.create_dir_all(Path::new("d"))).await;
+            perform(world, step, storage.remove_dir(Path::new("d"))).await;
+        }
     }
+    check_arena(storage);
 }
 
 /// How many buffers these steps give away.
@@ -151,9 +194,23 @@ fn buffers(steps: &[Step]) -> usize {
     let has_one = |step: &&Step| {
         let what = step.what;
         matches!(what, What::Read | What::Write | What::WriteAndSync | What::Send | What::SendZeroCopy)
+            || matches!(what, What::SendUnix | What::ReceiveUnix)
             || matches!(what, What::Receive | What::SendTo | What::ReceiveFrom)
     };
     steps.iter().filter(has_one).count()
+}
+
+/// What of the arena is nobody's now, as far as the arena knows, is written over: an operation whose buffer went back
+/// too early would then write that to the file, or read into it.
+fn check_arena(storage: &crate::UringStorage) {
+    let free: Vec<_> = std::iter::repeat_with(|| storage.alloc_dma(1))
+        .take_while(DmaBuffer::is_in_arena)
+        .map(|mut buffer| {
+            buffer.fill(GuardedBuf::POISON);
+            buffer
+        })
+        .collect();
+    assert!(free.iter().all(|buffer| buffer[..] == [GuardedBuf::POISON]));
 }
 
 /// No byte of the file is one that its write's buffer did not hold while the write was under way.
@@ -179,7 +236,10 @@ proptest! {
             let near = world.network().connect(listener.local_addr().unwrap()).await.unwrap();
             let (far, _) = listener.accept().await.unwrap();
             let socket = world.network().bind_udp(ANY_PORT).await.unwrap();
-            let things = Things { file, listener, near, far, socket };
+            let unix_path = root.path().join("s");
+            let unix_listener = world.network().bind_unix(&unix_path).await.unwrap();
+            let unix = world.network().unix_pair().unwrap();
+            let things = Things { file, listener, near, far, socket, unix_path, unix_listener, unix };
             for (number, step) in steps.iter().enumerate() {
                 do_step(&world, &things, &freed, number, *step).await;
             }

@@ -31,6 +31,14 @@ pub(crate) fn become_nobody() -> std::io::Result<()> {
     check(unsafe { libc::setuid(65_534) })
 }
 
+/// A copy of this process, which has the one thread that calls: its number, or `None` in the copy.
+pub(crate) fn fork() -> std::io::Result<Option<rustix::process::Pid>> {
+    // SAFETY: no other thread runs, so that the copy finds no lock taken by one that it has not.
+    let child = unsafe { libc::fork() };
+    check(child.min(0))?;
+    Ok(rustix::process::Pid::from_raw(child))
+}
+
 fn check(result: libc::c_int) -> std::io::Result<()> {
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }

@@ -1,12 +1,13 @@
 //! Calls that are given up, thousands of times: nothing is lost, and nothing stays behind.
 
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use samestep_provider_traits::{
     NetworkProvider, Providers, TaskProvider, TcpListener, TcpStream, TimeProvider,
 };
-use samestep_uring_rt::Runtime;
+use samestep_uring_rt::{DriverChoice, Runtime};
 
 use crate::machine::{ALL, Machine};
 
@@ -190,4 +191,45 @@ fn a_read_at_the_end_leaves_nothing_in_its_buffer() {
             }
         });
     }
+}
+
+/// More comes than the ring's queue holds while a task computes: the kernel keeps the rest, and the loop has it handed
+/// over also when it never sleeps.
+#[test]
+fn what_finds_the_queue_full_comes_all_the_same() {
+    let builder = Runtime::builder().driver(DriverChoice::Ring).ring_entries(1).latency_ring(false);
+    let runtime = match builder.build() {
+        Ok(runtime) => runtime,
+        Err(error) => return println!("skipped: {error}"),
+    };
+    let root = tempfile::tempdir().unwrap();
+    let world = runtime.providers(root.path(), 1).unwrap();
+    runtime.block_on(async {
+        let listener = world.network().bind(ANY_PORT).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // The kernel hands connections over from here on.
+        let none = world.time().timeout(Duration::from_millis(1), listener.accept()).await;
+        none.expect_err("nobody has connected");
+        let clients: Vec<_> = (0..60).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let accepted = async {
+            for _ in &clients {
+                listener.accept().await.unwrap();
+            }
+        };
+        let mut accepted = std::pin::pin!(accepted);
+        // Always ready, so that the loop looks around and does not wait.
+        for turn in 0.. {
+            let polled =
+                std::future::poll_fn(|cx| std::task::Poll::Ready(accepted.as_mut().poll(cx).is_ready()));
+            if polled.await {
+                break;
+            }
+            assert!(turn < 100_000, "connections wait in the kernel, and nobody has them handed over");
+            world.task().yield_now().await;
+        }
+    });
+    let stats = runtime.stats();
+    assert!(stats.overflows > 0, "the queue never was full: {stats:?}");
+    assert_eq!(stats.completions_unknown, 0);
+    runtime.shutdown().unwrap();
 }

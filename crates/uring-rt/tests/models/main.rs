@@ -9,8 +9,10 @@ mod channel;
 #[path = "../../src/sys/door_bell.rs"]
 mod door_bell;
 #[path = "../../src/sys/flags.rs"]
-#[expect(dead_code, reason = "not all of a task is modelled")]
 mod flags;
+mod references;
+#[path = "../../src/sys/refs.rs"]
+mod refs;
 mod shares;
 #[path = "../../src/sys/sleeper.rs"]
 mod sleeper;
@@ -25,9 +27,7 @@ mod sync {
     pub(super) use loom::cell::UnsafeCell;
     pub(super) use loom::sync::Mutex;
     use loom::sync::MutexGuard;
-    pub(super) use loom::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-    };
+    pub(super) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 
     pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap()

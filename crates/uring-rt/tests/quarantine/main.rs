@@ -19,11 +19,13 @@ use std::time::Duration;
 use samestep_provider_traits::{
     AlignedBuf, BufResult, File, JoinHandle, OpenOptions, Providers, StorageProvider, TaskProvider,
 };
-use samestep_uring_rt::{DriverChoice, Runtime, UringFile, UringProviders};
+use samestep_uring_rt::{DmaBuffer, DriverChoice, HugePages, Runtime, UringFile, UringProviders};
 
 use alloc::BLOCK_BYTES;
 
 type Read = Pin<Box<dyn Future<Output = BufResult<usize, AlignedBuf>>>>;
+
+type ReadArena = Pin<Box<dyn Future<Output = BufResult<usize, DmaBuffer>>>>;
 
 type Way = fn(DriverChoice, &Path);
 
@@ -74,6 +76,10 @@ fn the_kernel_writes_to_nothing_that_was_freed() {
             );
             assert_eq!(freed, READS, "{name}: buffers were not freed");
         }
+        let (taken, written) = arena_is_taken_again(driver, root.path());
+        println!("{driver:?}, the arena: {written} of {taken} buffers");
+        assert_eq!(written, 0, "{written} of {taken} buffers were written to that had another owner");
+        assert_eq!(taken, READS, "all of the arena can be had again");
         alloc::start();
         forgotten(driver, root.path());
         settle();
@@ -217,6 +223,52 @@ fn forgotten(driver: DriverChoice, root: &Path) {
         drop(reads);
     });
     std::mem::forget((runtime, world));
+}
+
+/// Reads into the arena whose futures are dropped while the kernel works: their memory is the next one's only when the
+/// kernel is done with it. All that can be had of it is had at once, and looked at afterwards.
+fn arena_is_taken_again(driver: DriverChoice, root: &Path) -> (usize, usize) {
+    let builder = Runtime::builder().driver(driver).dma_arena(READS * BLOCK_BYTES, HugePages::None);
+    let runtime = builder.build().unwrap();
+    let world = runtime.providers(root, 1).unwrap();
+    let file = runtime.block_on(async {
+        let file = open(&world).await;
+        let reads: Vec<ReadArena> = (0..READS)
+            .map(|number| {
+                let buf = world.storage().alloc_dma(BLOCK_BYTES);
+                assert!(buf.is_in_arena());
+                let mut read: ReadArena = Box::pin(file.read_at(buf, (number * BLOCK_BYTES) as u64));
+                assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                read
+            })
+            .collect();
+        world.task().yield_now().await;
+        drop(reads);
+        file
+    });
+    let mut taken = Vec::new();
+    let mut take = |runtime: &Runtime| {
+        loop {
+            let mut buffer = runtime.alloc_dma(BLOCK_BYTES);
+            if !buffer.is_in_arena() {
+                return;
+            }
+            buffer.fill(0xAA);
+            taken.push(buffer);
+        }
+    };
+    take(&runtime);
+    // Some reads end, and their memory is had, too.
+    runtime.block_on(world.task().yield_now());
+    take(&runtime);
+    runtime.block_on(file.close()).unwrap();
+    take(&runtime);
+    drop(world);
+    // Buffers outlive the runtime, and are good until they are dropped.
+    runtime.shutdown().unwrap();
+    settle();
+    let written = taken.iter().filter(|buffer| buffer.iter().step_by(512).any(|byte| *byte != 0xAA)).count();
+    (taken.len(), written)
 }
 
 /// Long enough for any read that is still under way.

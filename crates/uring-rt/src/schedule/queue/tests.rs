@@ -195,7 +195,9 @@ fn a_class_that_was_idle_does_not_make_up_for_it() {
     };
     // A class is one to its siblings whether it is a group or not.
     let grouped = [standing(2, 100), standing(7, 100)];
-    (0..2000).for_each(|_| drop(put(&mut queue, 0, bulk(1), read(4), 0)));
+    for _ in 0..2000 {
+        put(&mut queue, 0, bulk(1), read(4), 0);
+    }
     assert_eq!(give(&mut queue, 1000), [1000, 0]);
     for _ in 0..1000 {
         queue.handle_request(0, bulk(2), grouped, read(4), 65_536, 1).unwrap();
@@ -341,7 +343,8 @@ proptest! {
         let (mut now_ns, mut whole) = (1_000_000_000_u64, 0);
         let mut given: Vec<(u64, u64)> = Vec::new();
         let part_max_ns = 20_000 + 2 * 64_000;
-        let drain = (0..8000).map(|number| (number % 2, if number % 4 < 2 { Step::End } else { Step::Wait(200_000) }));
+        // The longest script is 120 requests of 19 parts that take 148 us each, and the clock goes on by 25 us a step.
+        let drain = (0..16_000).map(|number| (number % 2, if number % 4 < 2 { Step::End } else { Step::Wait(50_000) }));
         for (which, step) in script.into_iter().chain(drain) {
             let shard = &mut shards[which];
             match step {

@@ -5,7 +5,8 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use super::{
-    Attendance, Closed, Completion, Driver, Lane, Notice, Owner, Phase, Prepared, RingId, State, Tag,
+    Attendance, Closed, Completion, Driver, Lane, LaneCounters, Notice, Owner, Phase, Prepared, RingId,
+    State, Tag,
 };
 use crate::slots::Key;
 use crate::sys::ring::Ring;
@@ -18,12 +19,17 @@ impl Driver {
     /// # Panics
     ///
     /// If there is one.
-    pub(crate) fn add_poll_ring(&mut self, ring: Box<dyn Ring>) {
+    pub(crate) fn add_poll_ring(&mut self, mut ring: Box<dyn Ring>) {
         assert!(self.poll.is_none(), "a shard has one poll ring");
         if self.phase == Phase::Open {
+            if let Some(arena) = &self.arena {
+                // It does without if it cannot.
+                let _ = ring.register_arena(arena);
+            }
             self.poll = Some(self.lanes.len());
             let (ring, backlog) = (ManuallyDrop::new(ring), std::collections::VecDeque::new());
-            self.lanes.push(Lane { ring, arena: None, backlog, in_flight: 0 });
+            let counters = LaneCounters::default();
+            self.lanes.push(Lane { ring, arena: None, backlog, in_flight: 0, counters });
         }
     }
 

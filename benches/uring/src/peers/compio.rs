@@ -1,0 +1,137 @@
+//! compio; channels are tokio's, which wake across threads by compio's wakers.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use compio::BufResult;
+use compio::fs::{File, OpenOptions};
+use compio::io::{AsyncRead, AsyncReadAt, AsyncWriteAt, AsyncWriteExt};
+use compio::net::{TcpListener, TcpStream};
+use compio::runtime::{JoinHandle, Runtime};
+use tokio::sync::mpsc;
+
+use super::{Access, DIRECT, ECHO_BYTES, Peer, Setup};
+use crate::pages::Pages;
+
+/// compio on one thread, with its defaults.
+#[derive(Clone)]
+pub(crate) struct Compio;
+
+pub(crate) struct Join(JoinHandle<u64>);
+
+impl Future for Join {
+    type Output = u64;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|ended| ended.expect("it is not cancelled"))
+    }
+}
+
+impl Peer for Compio {
+    type Join = Join;
+    type File = Rc<File>;
+    type Buf = Pages;
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+    type Tx = mpsc::Sender<u64>;
+    type Rx = mpsc::Receiver<u64>;
+    type Sender = mpsc::Sender<u64>;
+    type Receiver = mpsc::Receiver<u64>;
+
+    fn run<F>(_: Setup, work: impl FnOnce(Self) -> F) -> F::Output
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        Runtime::new().expect("a runtime can be had").block_on(work(Self))
+    }
+
+    fn spawn(&self, future: impl Future<Output = u64> + 'static) -> Join {
+        Join(compio::runtime::spawn(future))
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
+        compio::time::sleep(duration)
+    }
+
+    async fn open(&self, path: &Path, access: Access) -> Rc<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).custom_flags(if access == Access::Direct { DIRECT } else { 0 });
+        Rc::new(options.open(path).await.expect("the file is there"))
+    }
+
+    fn buf(&self, _: &Rc<File>, len: usize) -> Pages {
+        Pages::new(len)
+    }
+
+    fn bytes(buf: &Pages) -> &[u8] {
+        buf.bytes()
+    }
+
+    fn bytes_mut(buf: &mut Pages) -> &mut [u8] {
+        buf.bytes_mut()
+    }
+
+    async fn read(&self, file: &Rc<File>, buf: Pages, offset: u64) -> (usize, Pages) {
+        let BufResult(count, buf) = file.read_at(buf, offset).await;
+        (count.expect("it can be read"), buf)
+    }
+
+    async fn write(&self, file: &Rc<File>, buf: Pages, offset: u64) -> (usize, Pages) {
+        let BufResult(count, buf) = (&**file).write_at(buf, offset).await;
+        (count.expect("it can be written"), buf)
+    }
+
+    async fn sync(&self, file: &Rc<File>) {
+        file.sync_data().await.expect("it can be synced");
+    }
+
+    async fn bind(&self) -> (TcpListener, u16) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports");
+        let port = listener.local_addr().expect("it is bound").port();
+        (listener, port)
+    }
+
+    async fn accept(&self, listener: &TcpListener) -> TcpStream {
+        listener.accept().await.expect("a connection comes").0
+    }
+
+    #[expect(clippy::manual_async_fn, reason = "the future borrows nothing")]
+    fn echo(&self, mut stream: TcpStream) -> impl Future<Output = u64> + 'static {
+        async move {
+            let (mut buf, mut sum) = (Vec::with_capacity(ECHO_BYTES), 0);
+            loop {
+                let count;
+                BufResult(count, buf) = stream.read(buf).await;
+                let count = count.expect("the peer ends it well");
+                if count == 0 {
+                    return sum;
+                }
+                let sent;
+                BufResult(sent, buf) = stream.write_all(buf).await;
+                sent.expect("the peer takes it");
+                sum += count as u64;
+            }
+        }
+    }
+
+    fn channel() -> (Self::Tx, Self::Rx) {
+        mpsc::channel(64)
+    }
+
+    async fn connect(tx: Self::Tx, rx: Self::Rx) -> (Self::Sender, Self::Receiver) {
+        (tx, rx)
+    }
+
+    async fn send(sender: &mut Self::Sender, value: u64) {
+        sender.send(value).await.expect("the other end is there");
+    }
+
+    async fn receive(receiver: &mut Self::Receiver) -> Option<u64> {
+        receiver.recv().await
+    }
+}

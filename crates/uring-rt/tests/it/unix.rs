@@ -1,0 +1,131 @@
+//! Unix sockets: as those of TCP, on the kernel's ring and on threads.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use samestep_provider_traits::{Providers, TaskProvider, TcpStream, TimeProvider};
+use samestep_uring_rt::{DriverChoice, Runtime};
+
+use crate::machine::{ALL, Machine};
+
+#[test]
+fn bytes_come_in_order_and_the_end_is_told() {
+    for machine in ALL {
+        machine.world(|world| async move {
+            let root = tempfile::tempdir().unwrap();
+            let path = root.path().join("s");
+            let listener = world.network().bind_unix(&path).await.unwrap();
+            let near = world.network().connect_unix(&path).await.unwrap();
+            let far = listener.accept().await.unwrap();
+            let sent: Vec<u8> = (0..=250).cycle().take(300_000).collect();
+            let writer = {
+                let sent = sent.clone();
+                world.task().spawn("writer", async move {
+                    near.write_all(sent).await.0.unwrap();
+                    near.shutdown().await.unwrap();
+                    near
+                })
+            };
+            let (outcome, received) = far.read_exact(vec![0; sent.len()]).await;
+            outcome.unwrap();
+            assert!(received == sent, "{machine:?}");
+            assert_eq!(far.read(vec![0; 1]).await.0.unwrap(), 0);
+            let near = writer.await.unwrap();
+            far.write_all("and back").await.0.unwrap();
+            assert_eq!(near.read_exact(vec![0; 8]).await.1, b"and back");
+            assert_eq!(near.local_addr().unwrap_err().kind(), ErrorKind::Unsupported);
+            far.close().await.unwrap();
+            assert_eq!(near.read(vec![0; 1]).await.0.unwrap(), 0);
+            listener.close().await.unwrap();
+            let error = world.network().connect_unix(&path).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            let error = world.network().bind_unix(&path).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        });
+    }
+}
+
+#[test]
+fn paths_that_are_none_are_refused() {
+    Machine::Threads.world(|world| async move {
+        let long = "x".repeat(108);
+        for path in ["", &long, "a\0b"] {
+            let error = world.network().connect_unix(Path::new(path)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{path:?}");
+            let error = world.network().bind_unix(Path::new(path)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{path:?}");
+        }
+        let error = world.network().connect_unix(Path::new("/nothing/here")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    });
+}
+
+/// The kernel has no sends without a copy for these.
+#[test]
+fn what_tcp_sends_without_a_copy_is_copied() {
+    let builder = Runtime::builder().driver(DriverChoice::RingOrThreads).zero_copy_sends(Some(1));
+    let runtime = builder.build().unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let world = runtime.providers(root.path(), 1).unwrap();
+    runtime.block_on(async {
+        let (one, other) = world.network().unix_pair().unwrap();
+        one.write_all(vec![3; 100]).await.0.unwrap();
+        assert_eq!(other.read_exact(vec![0; 100]).await.1, [3; 100]);
+    });
+}
+
+/// Accepts and reads that are given up while a client connects and writes: none is lost.
+#[test]
+fn accepts_and_reads_given_up_lose_nothing() {
+    for machine in ALL {
+        let given_up_min = machine.repetitions() / 5;
+        machine.world(|world| async move {
+            let root = tempfile::tempdir().unwrap();
+            let path = root.path().join("s");
+            let listener = world.network().bind_unix(&path).await.unwrap();
+            let client = {
+                let world = world.clone();
+                world.clone().task().spawn("client", async move {
+                    for made in 1_u64.. {
+                        world.time().sleep(Duration::from_micros(made % 100)).await;
+                        let stream = world.network().connect_unix(&path).await.unwrap();
+                        stream.write_all(made.to_le_bytes().to_vec()).await.0.unwrap();
+                        let (count, buf) = stream.read(vec![0; 1]).await;
+                        assert_eq!(count.unwrap(), 1, "connection {made} was never served");
+                        if buf == [1] {
+                            return made;
+                        }
+                    }
+                    unreachable!("the server ends it")
+                })
+            };
+            let (mut served, mut given_up) = (0_u64, 0);
+            let patience = Duration::from_micros(20);
+            loop {
+                let Ok(accepted) = world.time().timeout(patience, listener.accept()).await else {
+                    given_up += 1;
+                    continue;
+                };
+                let stream = accepted.unwrap();
+                served += 1;
+                let mut number = Vec::new();
+                while number.len() < 8 {
+                    match world.time().timeout(patience, stream.read(vec![0; 3])).await {
+                        Ok((count, bytes)) => number.extend_from_slice(&bytes[..count.unwrap()]),
+                        Err(_) => given_up += 1,
+                    }
+                }
+                assert_eq!(number[..8], served.to_le_bytes(), "connections come in order, and whole");
+                let is_last = given_up >= given_up_min;
+                stream.write_all(vec![u8::from(is_last)]).await.0.unwrap();
+                if is_last {
+                    break;
+                }
+            }
+            assert_eq!(client.await.unwrap(), served, "connections served and made");
+            let none = world.time().timeout(Duration::from_millis(5), listener.accept()).await;
+            none.expect_err("a connection was served twice");
+        });
+    }
+}
