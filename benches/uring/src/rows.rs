@@ -12,7 +12,7 @@ pub(crate) const ROWS: &[Row] = &[
         ..row(
             "round-trip",
             Work::RoundTrip,
-            (300_000, 2000),
+            (100_000, 2000),
             "8 bytes of /dev/zero, one read after the other",
         )
     },
@@ -62,14 +62,14 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         counted: Some((500, 2500)),
-        ..row("read-qd1", Work::Reads { depth: 1 }, (20_000, 200), "4 KiB at random, O_DIRECT, one at a time")
+        ..row("read-qd1", Work::Reads { depth: 1 }, (10_000, 200), "4 KiB at random, O_DIRECT, one at a time")
     },
     Row {
         counted: Some((1000, 6000)),
         ..row(
             "read-qd32",
             Work::Reads { depth: 32 },
-            (100_000, 400),
+            (50_000, 400),
             "4 KiB at random, O_DIRECT, 32 at a time",
         )
     },
@@ -78,20 +78,20 @@ pub(crate) const ROWS: &[Row] = &[
         ..row(
             "read-qd128",
             Work::Reads { depth: 128 },
-            (150_000, 600),
+            (60_000, 600),
             "4 KiB at random, O_DIRECT, 128 at a time",
         )
     },
     row(
         "append-1",
         Work::Append { writers: 1 },
-        (2000, 20),
+        (1000, 20),
         "4 KiB, O_DIRECT, into zeros, each durable: one writer",
     ),
-    row("append-8", Work::Append { writers: 8 }, (8000, 80), "the same by 8 writers, one file"),
+    row("append-8", Work::Append { writers: 8 }, (2000, 80), "the same by 8 writers, one file"),
     Row {
         counted: Some((640, 3200)),
-        ..row("append-64", Work::Append { writers: 64 }, (16_000, 640), "the same by 64 writers")
+        ..row("append-64", Work::Append { writers: 64 }, (6400, 640), "the same by 64 writers")
     },
     row(
         "stream-read-256k",
@@ -112,28 +112,28 @@ pub(crate) const ROWS: &[Row] = &[
         ..row(
             "echo-1",
             Work::Echo { connections: 1 },
-            (20_000, 100),
+            (10_000, 100),
             "TCP over loopback, 64 bytes there and back, one connection",
         )
     },
     Row {
         counted: Some((1000, 6000)),
-        ..row("echo-64", Work::Echo { connections: 64 }, (300_000, 640), "the same, 64 connections")
+        ..row("echo-64", Work::Echo { connections: 64 }, (100_000, 640), "the same, 64 connections")
     },
     Row {
         counted: Some((2000, 12_000)),
-        ..row("echo-1000", Work::Echo { connections: 1000 }, (300_000, 2000), "the same, 1000 connections")
+        ..row("echo-1000", Work::Echo { connections: 1000 }, (100_000, 2000), "the same, 1000 connections")
     },
     Row {
         counted: Some((200, 1200)),
-        ..row("accept", Work::Accept, (20_000, 100), "connections are accepted and closed, 16 at a time")
+        ..row("accept", Work::Accept, (10_000, 100), "connections are accepted and closed, 16 at a time")
     },
     Row {
         counted: Some((500, 2500)),
         ..row(
             "ping-pong-asleep",
             Work::PingPong(Waiting::Asleep),
-            (50_000, 100),
+            (10_000, 100),
             "a number to the other core and the next one back; who waits sleeps",
         )
     },
@@ -148,7 +148,7 @@ pub(crate) const ROWS: &[Row] = &[
         ..row(
             "call-asleep",
             Work::Call(Waiting::Asleep),
-            (50_000, 100),
+            (10_000, 100),
             "the other core computes the next number, in a task; who waits sleeps",
         )
     },

@@ -107,6 +107,14 @@ impl<T> Slots<T> {
         }
     }
 
+    /// All values, in the order of their indices.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.places.iter_mut().filter_map(|slot| match &mut slot.state {
+            State::Full(value) => Some(value),
+            State::Free(_) => None,
+        })
+    }
+
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
         match self.places.get(key.index() as usize)? {
             Slot { generation, state: State::Full(value) } if *generation == key.generation() => Some(value),

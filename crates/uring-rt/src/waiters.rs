@@ -35,13 +35,15 @@ impl Waiters {
 
     /// Tells all who wait that something changed.
     pub(crate) fn notify(&self) {
-        // Outside of the borrow: a waker may be anything.
-        let mut woken: Vec<Waker> = Vec::new();
-        let keys: Vec<Key> = self.places.borrow().iter().map(|(key, _)| key).collect();
-        for key in keys {
-            woken.extend(self.places.borrow_mut().get_mut(key).and_then(Option::take));
+        // Outside of the borrow: a waker may be anything. Mostly one waits, for whom no memory is taken.
+        let (mut first, mut others) = (None, Vec::new());
+        for waker in self.places.borrow_mut().iter_mut().filter_map(Option::take) {
+            match first {
+                None => first = Some(waker),
+                Some(_) => others.push(waker),
+            }
         }
-        woken.into_iter().for_each(Waker::wake);
+        first.into_iter().chain(others).for_each(Waker::wake);
     }
 
     /// Ends with what `look` finds; it looks again after each [`Self::notify`].

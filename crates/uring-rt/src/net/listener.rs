@@ -48,6 +48,8 @@ impl UringListener {
     pub(crate) fn bind(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
         let fd = socket(address, SocketType::STREAM)?;
         sockopt::set_socket_reuseaddr(&fd, true)?;
+        // What it accepts has this from it, which saves a call for each.
+        sockopt::set_tcp_nodelay(&fd, true)?;
         rustix::net::bind(&fd, &address)?;
         Ok(Self { accepts: Accepts::listen(core, fd)? })
     }
@@ -179,7 +181,7 @@ impl TcpListener for UringListener {
         let core = Rc::clone(self.accepts.core());
         async move {
             let (accepted, peer) = next.await?;
-            Ok((UringStream::new(core, accepted)?, peer))
+            Ok((UringStream::new(core, accepted), peer))
         }
     }
 
