@@ -140,13 +140,14 @@ impl Core {
         assert!(!self.is_turning.replace(true), "the runtime runs already: block_on does not nest");
         let _running = Running(self);
         let _current = CurrentGuard::new(&self.queues);
-        let _attended = self.pulse.get().map(|pulse| pulse.attend());
         // The program may borrow and so is no task, but it is woken like one: by a task that is never polled.
         let (stand_in, _joiner) = new_task(pending::<()>(), "program", &self.queues.queue(DEFAULT_QUEUE));
         let stand_in = EndOnDrop(stand_in);
         // It is not among the tasks that others see.
         let apart = TaskSet::new();
         apart.insert(stand_in.0.clone());
+        // Gone before what it may show.
+        let _attended = self.pulse.get().map(|pulse| pulse.attend());
         let waker = stand_in.0.waker();
         let mut program = pin!(program);
         let mut poll_program = || match program.as_mut().poll(&mut Context::from_waker(&waker)) {
