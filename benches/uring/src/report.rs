@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::client::{P50, P99};
-use crate::figures::Figures;
-use crate::files::ENTERS;
+use crate::figures::{ENTERS, Figures};
 use crate::rows::{ALL, ROWS, Row, Who};
 use crate::tasks::BYTES;
 
@@ -99,6 +98,54 @@ pub(crate) fn print_row(row: &Row, measured: &[Measured], elapsed: Duration) {
         let cells: Vec<String> = shown.iter().map(|(_, cell)| cell(measured).unwrap_or_default()).collect();
         println!("| {} | {} |", measured.who.title(row.work), cells.join(" | "));
     }
+}
+
+/// Prints ours and the best of the peers, a line a row: medians of the ratios to the limit, of the time of the processor,
+/// and of instructions.
+pub(crate) fn print_summary(rows: &[(&Row, Vec<Measured>)]) {
+    println!(
+        "\n| | ours, of the limit | best peer | ours, CPU us | best peer | ours, instructions | best peer |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    for (row, measured) in rows {
+        let limit = measured.iter().find(|measured| measured.who == Who::Limit);
+        let ratio = |of: &Measured| {
+            let rates = of.rates();
+            median(rates.iter().zip(limit?.rates()).map(|(own, limit)| own / limit).collect())
+        };
+        let mut cells = pair(measured, &ratio, Better::More, digits);
+        cells.extend(pair(measured, &|of| median(of.processor_us()), Better::Less, digits));
+        let instructions = |of: &Measured| of.instructions.as_ref()?.as_ref().ok().copied();
+        cells.extend(pair(measured, &instructions, Better::Less, count));
+        println!("| {} | {} |", row.name, cells.join(" | "));
+    }
+}
+
+/// Which figures are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Better {
+    More,
+    Less,
+}
+
+/// The better of ours, and the best of the others with its name.
+fn pair(
+    measured: &[Measured],
+    figure: &dyn Fn(&Measured) -> Option<f64>,
+    better: Better,
+    show: fn(f64) -> String,
+) -> Vec<String> {
+    let best = |is_one: fn(Who) -> bool| {
+        let figures =
+            measured.iter().filter(|of| is_one(of.who)).filter_map(|of| Some((figure(of)?, of.who)));
+        figures.reduce(|best, next| if (next.0 > best.0) == (better == Better::More) { next } else { best })
+    };
+    let ours = best(|who| matches!(who, Who::Ours | Who::OursOtherwise));
+    let peer = best(|who| !matches!(who, Who::Ours | Who::OursOtherwise | Who::Limit | Who::Fio));
+    vec![
+        ours.map(|(value, _)| show(value)).unwrap_or_default(),
+        peer.map(|(value, who)| format!("{} {who}", show(value))).unwrap_or_default(),
+    ]
 }
 
 fn counted(counted: Option<&Result<f64>>, show: fn(f64) -> String) -> Option<String> {

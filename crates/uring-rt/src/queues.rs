@@ -6,9 +6,12 @@
 //! are.
 
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::attention::{Attention, Reason};
+use crate::histogram::Histogram;
 use crate::schedule::Standing;
 use crate::sys::{Home, Queue, TaskRef};
 
@@ -17,8 +20,10 @@ use crate::sys::{Home, Queue, TaskRef};
 pub(crate) struct RunQueues {
     tree: RefCell<Tree>,
     home: Rc<Home>,
-    /// A queue whose latency matters has got something to run since this was last looked at.
-    has_urgent_news: Cell<bool>,
+    /// Is told when a queue whose latency matters has got something to run.
+    attention: Rc<Attention>,
+    /// If it was asked for how long tasks wait: of every so many.
+    delays_of_every: Cell<Option<NonZeroU32>>,
 }
 
 #[derive(Debug)]
@@ -63,15 +68,23 @@ pub struct QueueStats {
     pub polls: u64,
     /// Tasks that are ready now.
     pub ready: usize,
+    /// How long tasks waited from being woken to being polled, of every so many as
+    /// [`latency_sampling`](crate::RuntimeBuilder::latency_sampling) was told. A task that another thread wakes counts
+    /// from when its shard has seen that.
+    pub delay: Option<Histogram>,
 }
 
 impl RunQueues {
     /// The root group, and below it one queue, [`DEFAULT_QUEUE`].
-    pub(crate) fn new(home: &Rc<Home>) -> Self {
+    pub(crate) fn new(home: &Rc<Home>, attention: Rc<Attention>) -> Self {
         let root = Node::new("root", None, 1, None, Queue::new(ROOT_GROUP, home));
         let tree = Tree { nodes: vec![root], active: 0, last: DEFAULT_QUEUE };
-        let queues =
-            Self { tree: RefCell::new(tree), home: Rc::clone(home), has_urgent_news: Cell::new(false) };
+        let queues = Self {
+            tree: RefCell::new(tree),
+            home: Rc::clone(home),
+            attention,
+            delays_of_every: Cell::new(None),
+        };
         let default = queues.add("default", ROOT_GROUP, DEFAULT_SHARES, None);
         assert_eq!(default, DEFAULT_QUEUE);
         queues
@@ -82,9 +95,20 @@ impl RunQueues {
         let mut tree = self.tree.borrow_mut();
         let index = u32::try_from(tree.nodes.len()).expect("fewer than 2^32 queues");
         let ready = Queue::new(index, &self.home);
+        if let Some(every) = self.delays_of_every.get() {
+            ready.sample_delays(every);
+        }
         tree.nodes.push(Node::new(name, Some(parent), shares.max(1), latency, ready));
         tree.nodes[parent as usize].children.push(index);
         index
+    }
+
+    /// From here on some tasks are looked at for how long they wait.
+    pub(crate) fn sample_delays(&self, every: NonZeroU32) {
+        self.delays_of_every.set(Some(every));
+        for node in &self.tree.borrow().nodes {
+            node.ready.sample_delays(every);
+        }
     }
 
     /// Changes the shares of a queue or group.
@@ -105,7 +129,7 @@ impl RunQueues {
     pub(crate) fn activate(&self, queue: &Queue) {
         let tree = &mut *self.tree.borrow_mut();
         if tree.nodes[queue.index() as usize].latency.is_some() {
-            self.has_urgent_news.set(true);
+            self.attention.set(Reason::UrgentNews);
         }
         queue.set_active();
         tree.activate(queue.index());
@@ -190,11 +214,6 @@ impl RunQueues {
         self.tree.borrow().nodes[queue as usize].latency
     }
 
-    /// Whether a queue whose latency matters has got something to run since this was last asked.
-    pub(crate) fn take_urgent_news(&self) -> bool {
-        self.has_urgent_news.get() && self.has_urgent_news.take()
-    }
-
     /// The least such time of the queues that have something to run, but this one.
     pub(crate) fn most_urgent(&self, but: u32) -> Option<Duration> {
         let tree = self.tree.borrow();
@@ -214,6 +233,11 @@ impl RunQueues {
         lineage
     }
 
+    /// How many queues and groups there are.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.tree.borrow().nodes.len()).expect("fewer than 2^32 queues")
+    }
+
     /// The name of a queue.
     pub(crate) fn name(&self, queue: u32) -> String {
         self.tree.borrow().nodes[queue as usize].name.clone()
@@ -230,18 +254,28 @@ impl RunQueues {
                 run_ns: node.run_ns,
                 polls: node.polls,
                 ready: node.ready.count(),
+                delay: node.ready.delays(),
             })
             .collect()
     }
 
+    /// All tasks that are ready.
+    pub(crate) fn tasks(&self) -> Vec<TaskRef> {
+        let tree = self.tree.borrow();
+        tree.nodes.iter().flat_map(|node| node.ready.iter()).collect()
+    }
+
+    /// Takes a task out, if any is ready.
+    pub(crate) fn take_any(&self) -> Option<TaskRef> {
+        let queue = self.next_queue()?;
+        let task = self.queue(queue).pop();
+        self.settle(queue, 0);
+        task
+    }
+
     /// Takes all tasks out.
     pub(crate) fn take_all(&self) -> Vec<TaskRef> {
-        let mut all = Vec::new();
-        while let Some(queue) = self.next_queue() {
-            all.extend(self.queue(queue).pop());
-            self.settle(queue, 0);
-        }
-        all
+        std::iter::from_fn(|| self.take_any()).collect()
     }
 }
 
@@ -322,13 +356,14 @@ const VIRTUAL_SCALE: u64 = 1024;
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::rc::Rc;
     use std::sync::Arc;
 
     use super::{DEFAULT_QUEUE, ROOT_GROUP, RunQueues};
     use crate::sys::{Home, Remote, TaskRef, new_task};
 
     fn queues() -> RunQueues {
-        RunQueues::new(&Home::new(&Arc::new(Remote::new().unwrap())))
+        RunQueues::new(&Home::new(&Arc::new(Remote::new().unwrap())), Rc::default())
     }
 
     fn task(queues: &RunQueues, queue: u32) -> TaskRef {

@@ -10,10 +10,8 @@ use io_uring::{cqueue, opcode, squeue, types};
 
 use super::Ring;
 use crate::draws::Draws;
-use crate::figures::{Clock, Figures};
-use crate::files::{
-    self, BLOCK_BYTES, Direction, ENTERS, STREAM_CHUNKS, check_block, check_chunk, mark_chunk,
-};
+use crate::figures::{Clock, ENTERS, Figures};
+use crate::files::{self, BLOCK_BYTES, Direction, STREAM_CHUNKS, check_block, check_chunk, mark_chunk};
 
 pub(super) fn round_trips(count: u64) -> io::Result<Figures> {
     let mut ring = Ring::new(&File::open("/dev/zero")?, 1, 8)?;

@@ -26,6 +26,7 @@ use crate::schedule::{Charge, Class, Direction, REQUESTS_MAX, Schedule, Transfer
 use crate::sys::{Attendance, Completion, DmaBuffer, OnDrop, Owner, Prepared, RingId, Stat, Tag};
 use crate::tasks::TaskQueue;
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// An open file.
 ///
@@ -98,7 +99,7 @@ impl UringFile {
             shared_reads: SharedReads::default(),
             under_way: Cell::default(),
             syncs: Syncs::default(),
-            waiters: Waiters::default(),
+            waiters: Waiters::on(WaitsOn::EarlierWrites),
         });
         let stat = state.stat().await?;
         if metadata_of(&stat).kind == FileKind::Directory {

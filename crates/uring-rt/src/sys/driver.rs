@@ -4,11 +4,12 @@
 //! nothing else, so that dropping it frees nothing; what the operation brought then goes to the record's
 //! [`Owner`]. The driver is dropped drained, or leaks: see [`Driver::drain`].
 
+mod counters;
 mod held;
 mod outcome;
 mod polled;
+mod samples;
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -19,14 +20,18 @@ use std::time::Duration;
 
 use samestep_provider_traits::IoBufMut;
 
+pub use self::counters::RingStats;
+pub(crate) use self::counters::{DriverCounters, LaneCounters};
 use self::held::Parts;
 pub(crate) use self::outcome::{Closed, Outcome, Owned, outcome};
+use self::samples::Samples;
 use super::arena::Arena;
 use super::dma::DmaArena;
 use super::erased::Erased;
 use super::message::USER_DATA_SILENT;
 use super::ring::{Cqe, Registered, Ring, Wait, is_harmless, picked_buffer};
 use super::sqe::{Op, Prepared, Sqe};
+use crate::attention::{Attention, Reason};
 use crate::clock::monotonic;
 use crate::schedule::Charge;
 use crate::slots::{Key, Slots};
@@ -38,6 +43,9 @@ pub(crate) trait Owner {
     /// Called outside of any borrow of the driver, for each completion of a detached operation, and for the last
     /// one of an operation that somebody awaits; and once more, if that one looks no more, with what it leaves.
     fn completed(self: Rc<Self>, completion: Completion);
+
+    /// Each who waits for its operations, and for what, if that is not the operation that is under way.
+    fn each_waiter(&self, _each: &mut dyn FnMut(&Waker, Option<&'static str>)) {}
 }
 
 /// What a completion said.
@@ -97,12 +105,16 @@ pub(crate) struct Driver {
     poll: Option<usize>,
     /// Freed after all rings were drained, or not at all.
     records: ManuallyDrop<Slots<Record>>,
-    /// Whether something may be under way on the latency ring.
-    are_urgent_under_way: Rc<Cell<bool>>,
+    /// Is told whether something may be under way on the latency ring.
+    attention: Rc<Attention>,
     cqes: Vec<Cqe>,
     /// What rings look up for good, those to come, too.
     arena: Option<Rc<DmaArena>>,
     counters: DriverCounters,
+    /// Of rings that are gone.
+    counters_before: Vec<LaneCounters>,
+    /// If durations are asked for.
+    samples: Option<Box<Samples>>,
     phase: Phase,
 }
 
@@ -124,6 +136,7 @@ struct Lane {
     arena: Option<ManuallyDrop<Arena>>,
     backlog: VecDeque<Sqe>,
     in_flight: usize,
+    counters: LaneCounters,
 }
 
 /// Which ring.
@@ -173,25 +186,6 @@ pub(crate) enum Notice {
     Drop(Owned),
 }
 
-/// What happened on the rings since the start. Never goes back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DriverCounters {
-    pub(crate) started: u64,
-    pub(crate) completions: u64,
-    pub(crate) enters: u64,
-    pub(crate) harmless_errors: u64,
-    pub(crate) stale: u64,
-    pub(crate) orphans: u64,
-    pub(crate) backlogged: u64,
-    pub(crate) cancels: u64,
-    pub(crate) buffers_picked: u64,
-    pub(crate) buffers_back: u64,
-    pub(crate) poll_enters: u64,
-    pub(crate) poll_completions: u64,
-    pub(crate) poll_refusals: u64,
-    pub(crate) overflows: u64,
-}
-
 impl Driver {
     /// A driver of `main`, and of `latency` if there is one, each with the buffers that its receives pick from.
     ///
@@ -207,6 +201,7 @@ impl Driver {
             arena: Some(ManuallyDrop::new(arena)),
             backlog: VecDeque::new(),
             in_flight: 0,
+            counters: LaneCounters::default(),
         };
         let has_latency = latency.is_some();
         let mut this = Self {
@@ -214,10 +209,12 @@ impl Driver {
             poll: None,
             lanes: std::iter::once(main).chain(latency).map(lane).collect(),
             records: ManuallyDrop::new(Slots::new()),
-            are_urgent_under_way: Rc::default(),
+            attention: Rc::default(),
             cqes: Vec::new(),
             arena: None,
             counters: DriverCounters::default(),
+            counters_before: Vec::new(),
+            samples: None,
             phase: Phase::Open,
         };
         for lane in &mut this.lanes {
@@ -286,10 +283,13 @@ impl Driver {
         let record = Record { owned, fills, owner, tag, ring, op, result_before, parts, charge, state };
         let key = self.records.insert(record);
         self.counters.started += 1;
+        if let Some(samples) = &mut self.samples {
+            samples.begin(key);
+        }
         let lane = self.lane_of(ring);
         self.lanes[lane].in_flight += 1;
         if self.latency == Some(lane) {
-            self.are_urgent_under_way.set(true);
+            self.attention.set(Reason::UrgentUnderWay);
         }
         Ok((key, Sqe { user_data: key.to_bits(), is_linked: false, op }))
     }
@@ -369,9 +369,9 @@ impl Driver {
         lane.is_some_and(|lane| lane.in_flight > 0 && lane.ring.has_events())
     }
 
-    /// Tells whether [`Self::has_urgent_events`] is worth asking, without a borrow of the driver.
-    pub(crate) fn are_urgent_under_way(&self) -> Rc<Cell<bool>> {
-        Rc::clone(&self.are_urgent_under_way)
+    /// Tells, without a borrow of the driver, whether [`Self::has_urgent_events`] is worth asking.
+    pub(crate) fn attention(&self) -> Rc<Attention> {
+        Rc::clone(&self.attention)
     }
 
     /// Whether a ring has news, or was given something that it does not know of yet.
@@ -466,23 +466,9 @@ impl Driver {
         self.lanes.iter().map(|lane| lane.in_flight).sum()
     }
 
-    pub(crate) fn counters(&self) -> DriverCounters {
-        let overflows: u64 = self.lanes.iter().map(|lane| lane.ring.overflows()).sum();
-        DriverCounters { overflows: self.counters.overflows + overflows, ..self.counters }
-    }
-
     /// Whether files are cut by an operation of the main ring.
     pub(crate) fn can_truncate(&self) -> bool {
         self.lanes.first().is_some_and(|main| main.ring.can_truncate())
-    }
-
-    /// What each operation under way is, and whom it wakes.
-    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Op, Option<&Waker>)> {
-        self.records.iter().filter_map(|(_, record)| match &record.state {
-            State::Awaited(waker) => Some((record.op, waker.as_ref())),
-            State::Detached => Some((record.op, None)),
-            State::Ended(_) | State::Part(..) => None,
-        })
     }
 
     /// Ends everything: no operation starts from here on, all are asked to end, and this waits for the last
@@ -542,6 +528,7 @@ impl Driver {
         }
         self.counters = self.counters();
         for lane in self.lanes.drain(..) {
+            self.counters_before.push(lane.counters);
             drop(ManuallyDrop::into_inner(lane.ring));
             drop(lane.arena.map(ManuallyDrop::into_inner));
         }
@@ -602,8 +589,7 @@ impl Driver {
     }
 
     fn enter(&mut self, lane: usize, wait: Wait) -> io::Result<()> {
-        self.counters.enters += 1;
-        self.counters.poll_enters += u64::from(self.poll == Some(lane));
+        self.lanes[lane].counters.enters += 1;
         match self.lanes[lane].ring.enter(wait) {
             Err(error) if is_harmless(&error) => {
                 self.counters.harmless_errors += 1;
@@ -620,14 +606,13 @@ impl Driver {
             self.complete(lane, cqe, notices);
         }
         self.cqes = cqes;
-        if self.latency == Some(lane) {
-            self.are_urgent_under_way.set(self.lanes[lane].in_flight > 0);
+        if self.latency == Some(lane) && self.lanes[lane].in_flight == 0 {
+            self.attention.clear(Reason::UrgentUnderWay);
         }
     }
 
     fn complete(&mut self, lane: usize, cqe: Cqe, notices: &mut Vec<Notice>) {
-        self.counters.completions += 1;
-        self.counters.poll_completions += u64::from(self.poll == Some(lane));
+        self.lanes[lane].counters.completions += 1;
         if cqe.user_data >= USER_DATA_RESERVED {
             return;
         }
@@ -649,7 +634,12 @@ impl Driver {
         if cqe.has_more() {
             if matches!(record.op, Op::SendZeroCopy { .. }) {
                 record.result_before = Some(cqe.result);
-            } else if let Some(owner) = &record.owner {
+                return;
+            }
+            if let Some(samples) = &mut self.samples {
+                samples.end(key, &record.op);
+            }
+            if let Some(owner) = &record.owner {
                 let completion = Completion {
                     tag,
                     result: cqe.result,
@@ -676,6 +666,9 @@ impl Driver {
     fn end(&mut self, key: Key, result: i32, buffer: Option<Picked>, notices: &mut Vec<Notice>) {
         let record = self.records.get_mut(key).expect("looked at by the caller");
         record.charge = None;
+        if let Some(samples) = &mut self.samples {
+            samples.end(key, &record.op);
+        }
         let tag = record.tag;
         match std::mem::replace(&mut record.state, State::Ended(result)) {
             State::Awaited(waker) => {
@@ -730,6 +723,7 @@ impl Lane {
     }
 
     fn push(&mut self, sqe: Sqe) {
+        self.counters.submissions += 1;
         // SAFETY: what the operation points at is owned by its record (`Prepared` was made of both), at addresses
         // that are stable under moves, and a record gives it away after the last completion only; a driver that
         // cannot wait for that never frees its records, see `Driver::drain`.

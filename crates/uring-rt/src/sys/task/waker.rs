@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::{Header, State, TaskRef, release, retain, retain_local};
+use super::{Header, NOTED_POLLS, State, TaskRef, release, retain, retain_local};
 use crate::queues::RunQueues;
 use crate::sys::remote::Remote;
 
@@ -19,6 +19,7 @@ pub(super) enum Wakee {
 
 impl Wakee {
     /// Wakes whom `waker` wakes.
+    #[inline]
     pub(super) fn of(waker: &Waker) -> Self {
         if let Some(task) = task_of(waker) {
             // SAFETY: the waker has a reference.
@@ -40,6 +41,15 @@ impl Wakee {
         }
     }
 
+    /// The address of the task that is woken, if it is one of any shard.
+    pub(super) fn task(&self) -> Option<usize> {
+        match self {
+            Self::Local(task) => Some(task.address()),
+            Self::Any(waker) => woken_by(waker),
+        }
+    }
+
+    #[inline]
     pub(super) fn wake(self) {
         match self {
             Self::Local(task) => {
@@ -62,6 +72,22 @@ impl Wakee {
 /// The task that `waker` wakes, if it wakes one of any shard.
 pub(super) fn task_of(waker: &Waker) -> Option<NonNull<Header>> {
     ptr::eq(waker.vtable(), &raw const VTABLE).then(|| header_of(waker.data()))
+}
+
+/// The address of the task that `waker` wakes, if it wakes one of this crate's directly.
+pub(crate) fn woken_by(waker: &Waker) -> Option<usize> {
+    task_of(waker).map(|task| task.as_ptr().addr())
+}
+
+/// Leaves a note at the task that `waker` wakes, if it is one of this thread's, until it is polled again.
+pub(crate) fn note_wait(waker: &Waker, number: u8) {
+    let Some(task) = task_of(waker) else { return };
+    // SAFETY: the waker has a reference.
+    let header = unsafe { task.as_ref() };
+    // Elsewhere it is not to be touched.
+    if is_here(header) {
+        header.note.set((header.polls.get() & NOTED_POLLS) << 8 | u32::from(number));
+    }
 }
 
 /// Whether this is the task's thread, and runs its tasks.
@@ -92,6 +118,7 @@ pub(super) unsafe fn schedule(task: NonNull<Header>) {
 }
 
 /// Puts a task of this thread into its queue.
+#[inline]
 fn enqueue(task: TaskRef, here: Current) {
     let queue = Rc::as_ptr(&task.header().queue);
     if task.enqueue() {
@@ -127,6 +154,7 @@ unsafe fn summon(task: NonNull<Header>) {
     unsafe { remote.push(task) };
 }
 
+#[inline]
 pub(super) fn raw_waker(task: NonNull<Header>) -> RawWaker {
     RawWaker::new(task.as_ptr().cast_const().cast(), &VTABLE)
 }
