@@ -23,11 +23,11 @@ pub(crate) fn with_poll_queue() {
         for bytes in [4096, 65_536, 262_144, 524_288, 1 << 20, 4 << 20, LARGEST] {
             sizes(&file, runtime, bytes, part).await;
         }
-        arena(&file, &world, runtime).await;
+        arena(&world, runtime).await;
     });
     on_disk(PollChoice::WherePossible, async |world, runtime| {
         drop(runtime.alloc_dma(1));
-        arena(&open(&world, "data").await, &world, runtime).await;
+        arena(&world, runtime).await;
     });
     on_disk(PollChoice::WherePossible, async |world, _| {
         let file = open(&world, "empty").await;
@@ -53,7 +53,10 @@ pub(crate) fn with_poll_queue() {
 }
 
 /// Buffers of the arena go to the poll ring as registered memory, whichever of the two was made first.
-async fn arena(file: &UringFile, world: &UringProviders, runtime: &Runtime) {
+async fn arena(world: &UringProviders, runtime: &Runtime) {
+    let file = open(world, "arena").await;
+    fill(&file, 1 << 20, 1).await;
+    file.sync_all().await.unwrap();
     let before = runtime.stats();
     for bytes in [4096, 262_144, 1 << 20] {
         let mut buf = world.storage().alloc_dma(bytes);
