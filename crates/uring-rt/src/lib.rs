@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![deny(unsafe_code)]
 
+mod attention;
 mod blocking;
 mod blocks;
 mod channel;
@@ -17,6 +18,7 @@ mod histogram;
 mod http;
 mod info;
 mod latencies;
+mod machine;
 mod maps;
 mod mesh;
 mod metrics;
@@ -33,6 +35,7 @@ mod schedule;
 mod service;
 mod sharded;
 mod shards;
+mod shares;
 mod slots;
 mod spin;
 mod stall;
@@ -56,6 +59,7 @@ pub use error::{ShutdownError, StartError};
 pub use histogram::Histogram;
 pub use info::{Choice, DeviceInfo, Driver, Feature, Polling, RuntimeInfo};
 pub use latencies::{OperationKind, OperationLatency};
+pub use machine::{CpuSet, Machine, NoCpuSet, Placement};
 pub use mesh::{Mesh, MeshReceivers, MeshSendError, MeshSenders};
 pub use metrics::{MetricsEndpoint, MetricsServer};
 pub use net::{UringListener, UringNetwork, UringSocket, UringStream, UringUnixListener, UringUnixStream};
@@ -67,7 +71,8 @@ pub use runtime::{DriverChoice, PollChoice, Runtime, RuntimeBuilder, TaskRun};
 pub use schedule::{DeviceProperties, IoClassStats, IoDeviceStats, IoProperties, PropertiesError};
 pub use service::ServiceGroup;
 pub use sharded::{AtHome, Sharded};
-pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_shards};
+pub use shards::{CallError, Caller, Shard, ShardsError, Submitted, run_on_all, run_shards};
+pub use shares::{BacklogController, DeadlineController, DeadlineWork, SharesController};
 pub use stall::{StackFrame, StallDetection, StallReport};
 pub use stats::{ShardStats, StatsReader};
 pub use storage::{

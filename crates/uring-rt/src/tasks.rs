@@ -11,6 +11,7 @@ use samestep_provider_traits::{JoinError, JoinHandle, TaskProvider};
 
 use crate::core::Core;
 use crate::queues::{DEFAULT_SHARES, ROOT_GROUP};
+use crate::shares::SharesController;
 use crate::sys::JoinRef;
 
 /// Tasks of one shard.
@@ -48,6 +49,11 @@ impl Shares {
     pub fn new(shares: u32) -> Self {
         Self(shares.max(1))
     }
+
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
+    }
 }
 
 impl Default for Shares {
@@ -82,9 +88,17 @@ impl UringTasks {
         TaskGroup(self.0.add_queue(name, parent.0, shares.0, None))
     }
 
-    /// Changes the shares of a queue.
+    /// Changes the shares of a queue. Who [controlled](Self::control_shares) them does no more.
     pub fn set_shares(&self, queue: TaskQueue, shares: Shares) {
+        self.0.controllers.remove(queue.0);
         self.0.queues.set_shares(queue.0, shares.0);
+    }
+
+    /// Has `controller` say what shares a queue has, first when the loop turns next, and then by its period, at least
+    /// 100 us; who did so before does no more. The loop asks when it turns anyway: a shard that sleeps goes on sleeping,
+    /// as where nobody runs shares say nothing. A panic of the controller is one of the loop.
+    pub fn control_shares(&self, queue: TaskQueue, controller: impl SharesController + 'static) {
+        self.0.controllers.add(queue.0, Box::new(controller));
     }
 
     /// As [`spawn`](TaskProvider::spawn), into `queue`.
@@ -124,7 +138,7 @@ impl TaskProvider for UringTasks {
         F: Future + 'static,
         F::Output: 'static,
     {
-        UringJoinHandle(self.0.spawn(name, self.0.queue_now(), future))
+        UringJoinHandle(self.0.spawn_here(name, future))
     }
 
     fn yield_now(&self) -> impl Future<Output = ()> + use<> {

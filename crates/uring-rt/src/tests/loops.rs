@@ -11,7 +11,7 @@ use crate::sys::{Adversary, Seen};
 use crate::tasks::{Latency, Shares, TaskGroup};
 
 /// A ring that does at once what it is asked.
-fn prompt() -> Adversary {
+pub(super) fn prompt() -> Adversary {
     Adversary {
         promptness: 255,
         shortness: 0,

@@ -7,6 +7,7 @@ mod ownership;
 mod polled;
 mod scheduled;
 mod shared;
+mod shares;
 mod streams;
 
 use std::cell::RefCell;

@@ -3,5 +3,6 @@
 mod exposition;
 mod latencies;
 mod metrics;
+mod placement;
 mod stalls;
 mod tasks;
