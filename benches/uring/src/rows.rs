@@ -159,7 +159,7 @@ pub(crate) const ROWS: &[Row] = &[
         "the same; who waits looks around for a millisecond first",
     ),
     row("idle", Work::Idle, (1000, 20), "nothing happens: one timer, a second from now"),
-    row("memory-tasks", Work::MemoryTasks, (100_000, 1000), "tasks that wait, with 64 bytes of their own"),
+    row("memory-tasks", Work::MemoryTasks, (100_000, 1000), "tasks that wait, with four numbers each"),
     row(
         "memory-connections",
         Work::MemoryConnections,
