@@ -47,6 +47,13 @@ impl Figures {
         self
     }
 
+    /// Adds how often `io_uring_enter` was called for an operation, by the counts before and after, if there are any.
+    pub(crate) fn with_enters(self, before: Option<u64>, after: Option<u64>) -> Self {
+        let (Some(before), Some(after)) = (before, after) else { return self };
+        let enters = (after - before) as f64 / self.operations as f64;
+        self.with(ENTERS, enters)
+    }
+
     /// Reads what [`fmt::Display`] has written.
     pub(crate) fn read(line: &str) -> Result<Self> {
         let mut words = line.split_whitespace();
@@ -77,3 +84,6 @@ pub(crate) fn processor_time() -> Duration {
     let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(tv_sec.unsigned_abs(), u32::try_from(tv_nsec).unwrap_or_default())
 }
+
+/// Calls of `io_uring_enter` an operation, as the runtime counts them.
+pub(crate) const ENTERS: &str = "enters";

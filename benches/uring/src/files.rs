@@ -41,10 +41,7 @@ pub(crate) async fn reads<P: Peer>(peer: P, path: PathBuf, depth: u64, count: u6
     }
     let figures = clock.stop(count);
     assert_eq!(done, count, "each block was read");
-    match (enters, peer.enters()) {
-        (Some(before), Some(after)) => figures.with(ENTERS, (after - before) as f64 / count as f64),
-        _ => figures,
-    }
+    figures.with_enters(enters, peer.enters())
 }
 
 /// `count` blocks by `writers` in turns into a file of zeros, each made durable before its writer goes on.
@@ -212,5 +209,3 @@ pub(crate) const BLOCK_BYTES: usize = 4096;
 /// Chunks of a stream that are under way.
 pub(crate) const STREAM_CHUNKS: u64 = 8;
 pub(crate) const CHUNK_BYTES_MAX: usize = 1 << 20;
-/// Calls of `io_uring_enter` an operation, as the runtime counts them.
-pub(crate) const ENTERS: &str = "enters";

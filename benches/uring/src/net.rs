@@ -19,6 +19,7 @@ pub(crate) async fn echoes<P: Peer>(peer: P, connections: u64, requests: u64) ->
         tasks.push(peer.spawn(peer.echo(stream)));
     }
     client.go();
+    let enters = peer.enters();
     let clock = Clock::start();
     let mut bytes = 0;
     for task in tasks {
@@ -26,7 +27,7 @@ pub(crate) async fn echoes<P: Peer>(peer: P, connections: u64, requests: u64) ->
     }
     let figures = clock.stop(requests);
     assert_eq!(bytes, requests * ECHO_BYTES as u64, "all was sent back");
-    client.end(figures)
+    client.end(figures.with_enters(enters, peer.enters()))
 }
 
 /// Accepts so many connections, and ends each.

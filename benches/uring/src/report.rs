@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::client::{P50, P99};
-use crate::figures::Figures;
-use crate::files::ENTERS;
+use crate::figures::{ENTERS, Figures};
 use crate::rows::{ALL, ROWS, Row, Who};
-use crate::tasks::BYTES;
+use crate::tasks::{BYTES, LATE};
 
 /// What is known of one who does a row.
 #[derive(Debug)]
@@ -71,7 +70,7 @@ pub(crate) fn print_row(row: &Row, measured: &[Measured], elapsed: Duration) {
     );
     let unit = row.work.unit();
     let limit = measured.iter().find(|measured| measured.who == Who::Limit);
-    let columns: [(String, &dyn Fn(&Measured) -> Option<String>); 11] = [
+    let columns: [(String, Cell<'_>); 12] = [
         (format!("{unit}s/s"), &|of| median(of.rates()).map(count)),
         ("MB/s".to_owned(), &|of| Some(count(median(of.rates())? * row.work.bytes()? as f64 / 1e6))),
         ("min to max".to_owned(), &|of| {
@@ -87,6 +86,7 @@ pub(crate) fn print_row(row: &Row, measured: &[Measured], elapsed: Duration) {
         (format!("instructions/{unit}"), &|of| counted(of.instructions.as_ref(), count)),
         (format!("system calls/{unit}"), &|of| counted(of.calls.as_ref(), digits)),
         (format!("enters/{unit}"), &|of| of.more(ENTERS).map(digits)),
+        ("late us".to_owned(), &|of| of.more(LATE).map(digits)),
         ("p50 us".to_owned(), &|of| of.more(P50).map(digits)),
         ("p99 us".to_owned(), &|of| of.more(P99).map(digits)),
         (format!("bytes/{unit}"), &|of| of.more(BYTES).map(count)),
@@ -100,6 +100,57 @@ pub(crate) fn print_row(row: &Row, measured: &[Measured], elapsed: Duration) {
         println!("| {} | {} |", measured.who.title(row.work), cells.join(" | "));
     }
 }
+
+/// Prints ours and the best of the peers, a line a row: medians of the ratios to the limit, of the time of the processor,
+/// and of instructions.
+pub(crate) fn print_summary(rows: &[(&Row, Vec<Measured>)]) {
+    println!(
+        "\n| | ours, of the limit | best peer | ours, CPU us | best peer | ours, instructions | best peer |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    for (row, measured) in rows {
+        let limit = measured.iter().find(|measured| measured.who == Who::Limit);
+        let ratio = |of: &Measured| {
+            let rates = of.rates();
+            median(rates.iter().zip(limit?.rates()).map(|(own, limit)| own / limit).collect())
+        };
+        let mut cells = pair(measured, &ratio, Better::More, digits);
+        cells.extend(pair(measured, &|of| median(of.processor_us()), Better::Less, digits));
+        let instructions = |of: &Measured| of.instructions.as_ref()?.as_ref().ok().copied();
+        cells.extend(pair(measured, &instructions, Better::Less, count));
+        println!("| {} | {} |", row.name, cells.join(" | "));
+    }
+}
+
+/// Which figures are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Better {
+    More,
+    Less,
+}
+
+/// The better of ours, and the best of the others with its name.
+fn pair(
+    measured: &[Measured],
+    figure: &dyn Fn(&Measured) -> Option<f64>,
+    better: Better,
+    show: fn(f64) -> String,
+) -> Vec<String> {
+    let best = |is_one: fn(Who) -> bool| {
+        let figures =
+            measured.iter().filter(|of| is_one(of.who)).filter_map(|of| Some((figure(of)?, of.who)));
+        figures.reduce(|best, next| if (next.0 > best.0) == (better == Better::More) { next } else { best })
+    };
+    let ours = best(|who| matches!(who, Who::Ours | Who::OursOtherwise));
+    let peer = best(|who| !matches!(who, Who::Ours | Who::OursOtherwise | Who::Limit | Who::Fio));
+    vec![
+        ours.map(|(value, _)| show(value)).unwrap_or_default(),
+        peer.map(|(value, who)| format!("{} {who}", show(value))).unwrap_or_default(),
+    ]
+}
+
+/// What a column shows of one who does a row.
+type Cell<'a> = &'a dyn Fn(&Measured) -> Option<String>;
 
 fn counted(counted: Option<&Result<f64>>, show: fn(f64) -> String) -> Option<String> {
     match counted? {

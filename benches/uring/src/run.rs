@@ -49,6 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     files::prepare(&folder.join(one::DATA), blocks)?;
     machine::print();
     let rounds = if options.quick { 1 } else { options.rounds.max(1) };
+    let mut results = Vec::new();
     for (number, row) in rows.iter().enumerate() {
         let progress = |what: &str| {
             if std::io::stderr().is_terminal() {
@@ -86,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 if has_valgrind {
                     measured.instructions = Some(count(counts::instructions));
                 }
-                if has_strace {
+                if has_strace && !row.work.has_client() {
                     measured.calls = Some(count(counts::system_calls));
                 }
             }
@@ -95,7 +96,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             eprint!("\r\x1b[2K");
         }
         report::print_row(row, &measured, row_started.elapsed());
+        results.push((*row, measured));
     }
+    report::print_summary(&results);
     for reason in skipped {
         println!("\nSkipped: {reason}");
     }
@@ -143,6 +146,6 @@ fn one_command(row: &Row, who: Who, size: u64, folder: &Path, blocks: u64) -> Co
     command
 }
 
-/// Blocks of the file that is read: a GiB.
-pub(crate) const BLOCKS: u64 = 1 << 18;
+/// Blocks of the file that is read: 256 MiB.
+pub(crate) const BLOCKS: u64 = 1 << 16;
 const BLOCKS_QUICK: u64 = 1 << 11;

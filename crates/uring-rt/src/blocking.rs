@@ -10,6 +10,8 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use crate::waits::WaitsOn;
+
 /// A shard's blocking threads: made when needed, gone when idle for a while.
 #[derive(Debug, Default)]
 pub(crate) struct BlockingPool(Arc<Shared>);
@@ -72,7 +74,10 @@ impl BlockingPool {
             }
             let output = lock(&desk).output.take();
             match output {
-                None => Poll::Pending,
+                None => {
+                    WaitsOn::BlockingPool.note(cx.waker());
+                    Poll::Pending
+                }
                 Some(Ok(output)) => Poll::Ready(Ok(output)),
                 Some(Err(payload)) => resume_unwind(payload),
             }

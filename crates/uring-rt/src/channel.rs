@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use crate::sys::{Consumer, DoorBell, Producer, queue};
+use crate::waits::WaitsOn;
 
 /// A channel of at most `capacity` values, at least one.
 pub fn shard_channel<T: Send>(capacity: usize) -> (ShardSender<T>, ShardReceiver<T>) {
@@ -71,6 +72,7 @@ impl<T: Send> ShardSender<T> {
     fn poll_send(&mut self, value: &mut Option<T>, cx: &mut Context<'_>) -> Poll<Result<(), T>> {
         for is_announced in [false, true] {
             if is_announced {
+                WaitsOn::ShardChannelRoom.note(cx.waker());
                 self.link.sender.await_ring(cx.waker());
             }
             let Some(sent) = value.take() else { return Poll::Ready(Ok(())) };
@@ -100,6 +102,7 @@ impl<T: Send> ShardReceiver<T> {
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         for is_announced in [false, true] {
             if is_announced {
+                WaitsOn::ShardChannelValue.note(cx.waker());
                 self.link.receiver.await_ring(cx.waker());
             }
             // Looked at before the queue: what was sent before the end is not overlooked.

@@ -13,7 +13,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{CallError, DriverChoice, PropertiesError, Runtime, ShardsError, ShutdownError, StartError};
+use crate::{
+    CallError, DriverChoice, Machine, Placement, PropertiesError, Runtime, ShardsError, ShutdownError,
+    StartError,
+};
 
 /// What a runtime runs on here, and how it does.
 #[derive(Debug, Parser)]
@@ -25,7 +28,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts a runtime and prints its driver, the kernel, and each feature: used or not, and why.
+    /// Starts a runtime and prints its driver, the kernel, and each feature: used or not, and why; and which processors
+    /// there are, which may be used, and where shards would go.
     Info {
         /// Which driver to start.
         #[arg(long, value_enum, default_value_t = DriverName::Ring)]
@@ -146,6 +150,14 @@ fn info(driver: DriverChoice) -> Result<(), CommandError> {
     // Makes the arena, which else is not there yet.
     drop(runtime.alloc_dma(1));
     print!("{}", runtime.info());
+    println!();
+    let machine = Machine::here()?;
+    print!("{machine}");
+    for (name, placement) in [("spread", Placement::Spread), ("pack", Placement::Pack)] {
+        let seats: Vec<String> =
+            machine.place(&placement, machine.shards())?.iter().flatten().map(u32::to_string).collect();
+        println!("{name:<10}on cpus {}, in this order", seats.join(" "));
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The shard: its rings, tasks and timers, and the loop that turns them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, pending};
 use std::io;
 use std::ops::ControlFlow;
@@ -20,11 +20,12 @@ use crate::error::ShutdownError;
 use crate::info::RuntimeInfo;
 use crate::queues::{DEFAULT_QUEUE, RunQueues};
 use crate::residents::Residents;
+use crate::shares::Controllers;
 use crate::spin::Spin;
 use crate::storage::Devices;
 use crate::sys::{
-    Attendance, Completion, CurrentGuard, Driver, ForkMark, Home, JoinRef, Notice, Owner, Prepared, Queue,
-    Remote, RingId, Run, TaskRef, TaskSet, Wait, new_task,
+    Attendance, Completion, CurrentGuard, Driver, ForkMark, Home, JoinRef, Notice, Owner, Prepared, Pulse,
+    Queue, Remote, RingId, Run, TaskRef, TaskSet, Wait, new_task,
 };
 use crate::wheel::Wheel;
 
@@ -46,6 +47,10 @@ pub(crate) struct Core {
     spin: Spin,
     fork_mark: ForkMark,
     pub(crate) counters: Counters,
+    /// Who says what shares queues have.
+    pub(crate) controllers: Controllers,
+    /// If somebody watches for stalls.
+    pub(crate) pulse: OnceCell<Arc<Pulse>>,
     start: Duration,
     /// The queue whose task is being polled.
     queue_now: RefCell<Rc<Queue>>,
@@ -70,6 +75,7 @@ pub(crate) struct Counters {
     pub(crate) ended: Cell<u64>,
     pub(crate) preemptions: Cell<u64>,
     pub(crate) timers_fired: Cell<u64>,
+    pub(crate) reads_shared: Cell<u64>,
 }
 
 impl Counters {
@@ -109,6 +115,8 @@ impl Core {
             spin: Spin::new(u64::try_from(spin.as_nanos()).unwrap_or(u64::MAX)),
             fork_mark,
             counters: Counters::default(),
+            controllers: Controllers::default(),
+            pulse: OnceCell::new(),
             start: monotonic(),
             is_preempt_timer_set: Cell::new(false),
             is_bell_read: Cell::new(false),
@@ -138,6 +146,8 @@ impl Core {
         // It is not among the tasks that others see.
         let apart = TaskSet::new();
         apart.insert(stand_in.0.clone());
+        // Gone before what it may show.
+        let _attended = self.pulse.get().map(|pulse| pulse.attend());
         let waker = stand_in.0.waker();
         let mut program = pin!(program);
         let mut poll_program = || match program.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -168,21 +178,24 @@ impl Core {
             self.queue_now.replace(Rc::clone(&ready));
             let began = self.begin_slice(queue);
             let (left_before, mut polls_of_program) = (left, 0);
+            let pulse = self.pulse.get();
             while left > 0
                 && let Some(task) = ready.pop()
             {
                 left -= 1;
+                if let Some(pulse) = pulse {
+                    pulse.run(&task);
+                }
                 if task.is(stand_in) {
                     polls_of_program += 1;
                     flow = poll_program();
-                    if flow.is_break() {
-                        is_enough = true;
-                        break;
-                    }
                 } else {
                     self.run_task(&task);
                 }
-                if self.is_asked_to_stop(&ready) {
+                if let Some(pulse) = pulse {
+                    pulse.rest();
+                }
+                if flow.is_break() || self.is_asked_to_stop(&ready) {
                     is_enough = true;
                     break;
                 }
@@ -191,6 +204,8 @@ impl Core {
             let polls = left_before - left - polls_of_program;
             self.end_slice(queue, began, polls);
             Counters::count(&self.counters.polls, u64::from(polls));
+            // What it waits for does not wait for the turns of others.
+            is_enough |= self.queues.latency(queue).is_some() && self.driver.borrow().has_submissions();
         }
         flow
     }
@@ -231,6 +246,13 @@ impl Core {
     /// Looks at everything outside: tasks woken from elsewhere, timers, rings. Waits if there is nothing to do.
     fn turn(&self) {
         Counters::count(&self.counters.turns, 1);
+        let pulse = self.pulse.get();
+        if let Some(pulse) = pulse {
+            pulse.beat();
+        }
+        if self.controllers.is_any() {
+            self.controllers.adjust(&self.queues, self.now());
+        }
         if self.attention.take(Reason::Preempted) {
             Counters::count(&self.counters.preemptions, 1);
         }
@@ -252,7 +274,14 @@ impl Core {
         }
         if wait != Wait::No || self.driver.borrow().has_work() {
             let mut notices = self.notices.take();
+            let sleeps = pulse.filter(|_| wait != Wait::No);
+            if let Some(pulse) = sleeps {
+                pulse.park();
+            }
             let turned = self.driver.borrow_mut().turn(wait, &mut notices);
+            if let Some(pulse) = sleeps {
+                pulse.unpark();
+            }
             if wait != Wait::No {
                 self.remote.awake();
                 self.driver.borrow_mut().signal_events(false);
@@ -456,6 +485,23 @@ impl Core {
             self.queues.activate(queue);
         }
         join
+    }
+
+    /// From here on `pulse` tells what the shard does.
+    pub(crate) fn watch(&self, pulse: &Arc<Pulse>) {
+        let pulse = self.pulse.get_or_init(|| Arc::clone(pulse));
+        for queue in 0..self.queues.count() {
+            pulse.name_queue(queue, &self.queues.name(queue));
+        }
+    }
+
+    /// Adds a queue or group below a group.
+    pub(crate) fn add_queue(&self, name: &str, parent: u32, shares: u32, latency: Option<Duration>) -> u32 {
+        let queue = self.queues.add(name, parent, shares, latency);
+        if let Some(pulse) = self.pulse.get() {
+            pulse.name_queue(queue, name);
+        }
+        queue
     }
 
     /// Time since the shard's start.

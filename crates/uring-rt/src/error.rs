@@ -50,6 +50,18 @@ pub enum StartError {
         /// What `io_uring_setup` said.
         source: io::Error,
     },
+    /// The placement names a processor that this process may not use, or none.
+    #[error(
+        "{} not usable: this process may run on cpus {usable}, which `taskset`, the control group's cpuset and what is \
+         online bound; `samestep-uring info` shows them",
+        match cpu { Some(cpu) => format!("cpu {cpu} is"), None => "an empty placement is".to_owned() }
+    )]
+    NoSuchCpu {
+        /// The one that was asked for, if any.
+        cpu: Option<u32>,
+        /// Those there are.
+        usable: String,
+    },
     /// Something else that the system refused.
     #[error("could not {what}")]
     Refused {

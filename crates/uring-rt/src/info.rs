@@ -7,6 +7,7 @@ use crate::dma::ArenaInfo;
 /// What a runtime runs on: see [`Runtime::info`](crate::Runtime::info).
 #[derive(Clone, Debug)]
 pub struct RuntimeInfo {
+    pub(crate) cpu: Option<u32>,
     pub(crate) driver: Driver,
     pub(crate) kernel: String,
     pub(crate) choices: Vec<Choice>,
@@ -19,6 +20,11 @@ impl RuntimeInfo {
     /// What carries out the operations.
     pub fn driver(&self) -> Driver {
         self.driver
+    }
+
+    /// The one processor that the shard runs on, if it was [placed](crate::Placement).
+    pub fn cpu(&self) -> Option<u32> {
+        self.cpu
     }
 
     /// The kernel's release, as `uname -r` says it. For people: nothing is decided by it.
@@ -52,6 +58,9 @@ impl fmt::Display for RuntimeInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "driver    {}", self.driver)?;
         writeln!(f, "kernel    {}", self.kernel)?;
+        if let Some(cpu) = self.cpu {
+            writeln!(f, "cpu       {cpu}")?;
+        }
         for choice in &self.choices {
             writeln!(f, "{choice}")?;
         }
@@ -179,7 +188,7 @@ impl fmt::Display for Choice {
     }
 }
 
-/// A feature of the kernel's io_uring.
+/// A feature of the kernel, most of its io_uring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Feature {
@@ -203,10 +212,16 @@ pub enum Feature {
     Truncate,
     /// `REGISTER_IOWQ_MAX_WORKERS` (5.15), see [`RuntimeInfo::workers_max`].
     WorkerLimit,
+    /// A table of files in the ring (5.1): those that are open for direct I/O are looked up once, the first 256.
+    RegisteredFiles,
     /// Memory for files that is looked up once, see [`RuntimeInfo::arena`].
     RegisteredBuffers,
     /// `REGISTER_CLONE_BUFFERS` (6.12): once for all rings.
     ClonedBuffers,
+    /// The thread on one processor, by `sched_setaffinity`: see [`Placement`](crate::Placement).
+    PinnedThread,
+    /// Looking around before sleep.
+    SpinBeforePark,
 }
 
 impl Feature {
@@ -223,6 +238,9 @@ impl Feature {
             Self::PollRing => "poll ring",
             Self::Truncate => "truncate",
             Self::WorkerLimit => "worker limit",
+            Self::PinnedThread => "pinned thread",
+            Self::SpinBeforePark => "spin before park",
+            Self::RegisteredFiles => "registered files",
             Self::RegisteredBuffers => "registered buffers",
             Self::ClonedBuffers => "cloned buffers",
         }

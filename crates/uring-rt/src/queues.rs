@@ -5,11 +5,13 @@
 //! As in Linux's CFS and in Seastar, a node that had nothing to run does not save up: it comes back where its siblings
 //! are.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::attention::{Attention, Reason};
+use crate::histogram::Histogram;
 use crate::schedule::Standing;
 use crate::sys::{Home, Queue, TaskRef};
 
@@ -20,6 +22,8 @@ pub(crate) struct RunQueues {
     home: Rc<Home>,
     /// Is told when a queue whose latency matters has got something to run.
     attention: Rc<Attention>,
+    /// If it was asked for how long tasks wait: of every so many.
+    delays_of_every: Cell<Option<NonZeroU32>>,
 }
 
 #[derive(Debug)]
@@ -64,6 +68,10 @@ pub struct QueueStats {
     pub polls: u64,
     /// Tasks that are ready now.
     pub ready: usize,
+    /// How long tasks waited from being woken to being polled, of every so many as
+    /// [`latency_sampling`](crate::RuntimeBuilder::latency_sampling) was told. A task that another thread wakes counts
+    /// from when its shard has seen that.
+    pub delay: Option<Histogram>,
 }
 
 impl RunQueues {
@@ -71,7 +79,12 @@ impl RunQueues {
     pub(crate) fn new(home: &Rc<Home>, attention: Rc<Attention>) -> Self {
         let root = Node::new("root", None, 1, None, Queue::new(ROOT_GROUP, home));
         let tree = Tree { nodes: vec![root], active: 0, last: DEFAULT_QUEUE };
-        let queues = Self { tree: RefCell::new(tree), home: Rc::clone(home), attention };
+        let queues = Self {
+            tree: RefCell::new(tree),
+            home: Rc::clone(home),
+            attention,
+            delays_of_every: Cell::new(None),
+        };
         let default = queues.add("default", ROOT_GROUP, DEFAULT_SHARES, None);
         assert_eq!(default, DEFAULT_QUEUE);
         queues
@@ -82,9 +95,20 @@ impl RunQueues {
         let mut tree = self.tree.borrow_mut();
         let index = u32::try_from(tree.nodes.len()).expect("fewer than 2^32 queues");
         let ready = Queue::new(index, &self.home);
+        if let Some(every) = self.delays_of_every.get() {
+            ready.sample_delays(every);
+        }
         tree.nodes.push(Node::new(name, Some(parent), shares.max(1), latency, ready));
         tree.nodes[parent as usize].children.push(index);
         index
+    }
+
+    /// From here on some tasks are looked at for how long they wait.
+    pub(crate) fn sample_delays(&self, every: NonZeroU32) {
+        self.delays_of_every.set(Some(every));
+        for node in &self.tree.borrow().nodes {
+            node.ready.sample_delays(every);
+        }
     }
 
     /// Changes the shares of a queue or group.
@@ -209,6 +233,11 @@ impl RunQueues {
         lineage
     }
 
+    /// How many queues and groups there are.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.tree.borrow().nodes.len()).expect("fewer than 2^32 queues")
+    }
+
     /// The name of a queue.
     pub(crate) fn name(&self, queue: u32) -> String {
         self.tree.borrow().nodes[queue as usize].name.clone()
@@ -225,6 +254,7 @@ impl RunQueues {
                 run_ns: node.run_ns,
                 polls: node.polls,
                 ready: node.ready.count(),
+                delay: node.ready.delays(),
             })
             .collect()
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,11 +13,14 @@ use crate::core::Core;
 use crate::dma::{Dma, HugePages};
 use crate::error::{ShutdownError, StartError};
 use crate::info::{self, Choice, Feature, Polling, RuntimeInfo};
+use crate::latencies::Sampler;
+use crate::machine::{self, Machine, Placement, Quota, pin};
 use crate::providers::UringProviders;
 use crate::refusal;
 use crate::schedule::IoProperties;
+use crate::stall::{StallDetection, Watcher};
 use crate::storage::Devices;
-use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
+use crate::sys::{Arena, Driver, KernelRing, Pulse, Remote, Ring, ThreadsRing};
 
 /// One shard: an executor with its rings, on the thread that made it.
 ///
@@ -26,6 +30,8 @@ use crate::sys::{Arena, Driver, KernelRing, Remote, Ring, ThreadsRing};
 pub struct Runtime {
     core: Rc<Core>,
     patience: Duration,
+    /// Until the runtime is gone.
+    _watcher: Option<Watcher>,
 }
 
 /// How a runtime is to be. Made by [`Runtime::builder`].
@@ -41,6 +47,9 @@ pub struct RuntimeBuilder {
     zero_copy_bytes: Option<usize>,
     shutdown_patience: Duration,
     spin_before_park: Duration,
+    latency_sampling: Option<NonZeroU32>,
+    stalls: Option<StallDetection>,
+    placement: Placement,
     io_properties: IoProperties,
     dma_bytes: usize,
     huge_pages: HugePages,
@@ -107,6 +116,9 @@ impl Runtime {
             zero_copy_bytes: None,
             shutdown_patience: Duration::from_secs(30),
             spin_before_park: Duration::ZERO,
+            latency_sampling: None,
+            stalls: None,
+            placement: Placement::Unbound,
             io_properties: IoProperties::new(),
             dma_bytes: 4 << 20,
             huge_pages: HugePages::None,
@@ -161,6 +173,7 @@ impl Runtime {
         let driver = Driver::new(with_arena(main), latency.map(with_arena)).unwrap();
         let dma = Dma::new(64 << 10, HugePages::None);
         let info = RuntimeInfo {
+            cpu: None,
             driver: info::Driver::Ring,
             kernel: String::new(),
             choices: Vec::new(),
@@ -170,7 +183,7 @@ impl Runtime {
         };
         let remote = Arc::new(Remote::new().unwrap());
         let core = Core::new(driver, remote, info, polling, dma, Some(2000), Duration::ZERO).unwrap();
-        Self { core, patience }
+        Self { core, patience, _watcher: None }
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -234,17 +247,43 @@ impl RuntimeBuilder {
         Self { polling, ..self }
     }
 
-    /// Sends at least so many bytes without copying them into the kernel, which then keeps the buffer until the peer
-    /// has them. Never by default: below some tens of KiB it costs more than it saves, and over loopback always.
+    /// Sends of TCP of at least so many bytes are not copied into the kernel, which then keeps the buffer until the peer has
+    /// them. Never by default, as what it saves depends on the card: the kernel looks the memory up and tells twice how it
+    /// went, which over loopback, where it copies all the same, took 3.9 times the processor time of a plain send at 4 KiB,
+    /// 2.0 times at 16 KiB, 1.1 times at 64 KiB, and as much within the noise at 256 KiB (Linux 6.18, medians of nine runs
+    /// by turns). So nothing below 64 KiB is worth a trial; buffers of [the arena](Self::dma_arena), which need no looking
+    /// up, spare some of it.
     pub fn zero_copy_sends(self, from_bytes: Option<usize>) -> Self {
         Self { zero_copy_bytes: from_bytes, ..self }
     }
 
     /// For how long a shard that has nothing to do looks around before it sleeps: not at all by default. It does so only
     /// while what comes tends to come within that time, and saves whoever wakes it a system call. For shards that have a
-    /// processor each: one that is shared, or counted by a quota, is better given up.
+    /// processor each: one that is shared is better given up, and under a quota of the control group that is less than the
+    /// processors it may use this is never done, as [`RuntimeInfo`] says.
     pub fn spin_before_park(self, at_most: Duration) -> Self {
         Self { spin_before_park: at_most, ..self }
+    }
+
+    /// Counts how long operations take, and how long tasks wait for their turn, of every so many of each; none by
+    /// default, which costs a branch. A sampled one costs two readings of the clock, some tens of nanoseconds each.
+    /// Reported as [`ShardStats::latencies`](crate::ShardStats::latencies) and
+    /// [`QueueStats::delay`](crate::QueueStats::delay).
+    pub fn latency_sampling(self, every_nth: Option<NonZeroU32>) -> Self {
+        Self { latency_sampling: every_nth, ..self }
+    }
+
+    /// Watches the loop for [stalls](StallDetection); nobody does by default. Costs two stores a poll, and a thread that
+    /// wakes twice within the bound.
+    pub fn stall_detection(self, detection: StallDetection) -> Self {
+        Self { stalls: Some(detection), ..self }
+    }
+
+    /// On which processor the thread of the shard runs, wherever the system puts it by default. A runtime that is built
+    /// alone pins the thread that builds it, which stays so; it is the first of one shard. For several see
+    /// [`run_shards`](crate::run_shards).
+    pub fn placement(self, placement: Placement) -> Self {
+        Self { placement, ..self }
     }
 
     /// When the kernel makes completions, [`TaskRun::Deferred`] by default. The poll ring is always deferred.
@@ -292,9 +331,32 @@ impl RuntimeBuilder {
     ///
     /// Why the driver cannot be had, and what can be done about it.
     pub fn build(self) -> Result<Runtime, StartError> {
+        let cpu = self.seats(1)?.pop().flatten();
+        self.build_on(cpu)
+    }
+
+    /// The processors of so many shards.
+    pub(crate) fn seats(&self, count: usize) -> Result<Vec<Option<u32>>, StartError> {
+        if self.placement == Placement::Unbound {
+            return Ok(vec![None; count]);
+        }
+        let refused = |source| StartError::Refused { what: "ask which processors there are", source };
+        Machine::here().map_err(refused)?.place(&self.placement, count)
+    }
+
+    /// As [`Self::build`], on this processor. The thread is there before anything is made, so that memory is near.
+    pub(crate) fn build_on(self, cpu: Option<u32>) -> Result<Runtime, StartError> {
+        if let Some(cpu) = cpu {
+            pin(cpu).map_err(|source| StartError::Refused { what: "stay on a processor", source })?;
+        }
+        let (spin, how) = self.spin();
+        let pinned = match cpu {
+            Some(_) => Choice::used(Feature::PinnedThread, "the placement of the builder"),
+            None => Choice::unused(Feature::PinnedThread, "the builder was asked for no placement"),
+        };
         let refused = |what| move |source| StartError::Refused { what, source };
         let remote = Arc::new(Remote::new().map_err(refused("make an event counter"))?);
-        let (driver, info) = match self.driver {
+        let (driver, mut info) = match self.driver {
             DriverChoice::Ring => self.ring_driver(&remote)?,
             DriverChoice::Threads => self.threads_driver()?,
             DriverChoice::RingOrThreads => match self.ring_driver(&remote) {
@@ -302,6 +364,8 @@ impl RuntimeBuilder {
                 Err(_) => self.threads_driver()?,
             },
         };
+        info.cpu = cpu;
+        info.choices.extend([pinned, how]);
         let devices = match (info.driver, self.polling) {
             (_, PollChoice::Never) => Devices::unpolled(Polling::SwitchedOff),
             (info::Driver::Threads, _) => Devices::unpolled(Polling::NoRing),
@@ -313,8 +377,44 @@ impl RuntimeBuilder {
         };
         let dma = self.dma();
         let devices = devices.scheduled(self.io_properties);
-        let core = Core::new(driver, remote, info, devices, dma, self.zero_copy_bytes, self.spin_before_park);
-        Ok(Runtime { core: core.map_err(refused("map a page"))?, patience: self.shutdown_patience })
+        let core = Core::new(driver, remote, info, devices, dma, self.zero_copy_bytes, spin);
+        let core = core.map_err(refused("map a page"))?;
+        if let Some(every) = self.latency_sampling {
+            core.driver.borrow_mut().sample_latencies(Sampler::new(every));
+            core.queues.sample_delays(every);
+        }
+        let watcher = match self.stalls {
+            Some(detection) => {
+                let pulse =
+                    Pulse::new(detection.signal_number()).map_err(refused("be watched for stalls"))?;
+                core.watch(&pulse);
+                Some(Watcher::start(pulse, detection).map_err(refused("make a thread that watches"))?)
+            }
+            None => None,
+        };
+        Ok(Runtime { core, patience: self.shutdown_patience, _watcher: watcher })
+    }
+
+    /// How long to look around before sleep, and why.
+    fn spin(&self) -> (Duration, Choice) {
+        let unused = |reason| (Duration::ZERO, Choice::unused(Feature::SpinBeforePark, reason));
+        if self.spin_before_park.is_zero() {
+            return unused("the builder was asked for none");
+        }
+        self.spin_under(Quota::here(), machine::allowed().map_or(1, |cpus| cpus.len()))
+    }
+
+    fn spin_under(&self, quota: Option<Quota>, cpus: usize) -> (Duration, Choice) {
+        let unused = |reason| (Duration::ZERO, Choice::unused(Feature::SpinBeforePark, reason));
+        match quota {
+            Some(quota) if quota.is_less_than(cpus) => {
+                unused("the control group has a quota, which looking around would use up")
+            }
+            _ => (
+                self.spin_before_park,
+                Choice::used(Feature::SpinBeforePark, "spares who wakes it a system call"),
+            ),
+        }
     }
 
     fn ring_driver(&self, remote: &Arc<Remote>) -> Result<(Driver, RuntimeInfo), StartError> {
@@ -343,6 +443,7 @@ impl RuntimeBuilder {
         Ok((
             driver,
             RuntimeInfo {
+                cpu: None,
                 driver: info::Driver::Ring,
                 kernel,
                 choices,
@@ -361,7 +462,15 @@ impl RuntimeBuilder {
         let arena = self.dma().info();
         Ok((
             driver,
-            RuntimeInfo { driver: info::Driver::Threads, kernel, choices, devices, arena, workers_max: None },
+            RuntimeInfo {
+                cpu: None,
+                driver: info::Driver::Threads,
+                kernel,
+                choices,
+                devices,
+                arena,
+                workers_max: None,
+            },
         ))
     }
 
@@ -371,5 +480,26 @@ impl RuntimeBuilder {
 
     fn arena(&self) -> Arena {
         Arena::new(self.receive_buffer_bytes, self.receive_buffers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Quota, Runtime};
+
+    /// Looking around uses up what the group has, and then its shards stand still.
+    #[test]
+    fn nobody_looks_around_under_a_quota() {
+        let builder = Runtime::builder().spin_before_park(Duration::from_micros(50));
+        let spin = |millis: Option<u32>| {
+            let (spin, choice) = builder.spin_under(millis.map(Quota::of_millis), 2);
+            (spin, choice.is_used())
+        };
+        assert_eq!(spin(None), (Duration::from_micros(50), true));
+        assert_eq!(spin(Some(1500)), (Duration::ZERO, false));
+        assert_eq!(spin(Some(2000)), (Duration::from_micros(50), true), "it has all there is");
+        assert_eq!(Runtime::builder().spin().0, Duration::ZERO);
     }
 }

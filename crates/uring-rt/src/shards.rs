@@ -18,14 +18,18 @@ use samestep_provider_traits::JoinError;
 
 use crate::core::Core;
 use crate::error::{ShutdownError, StartError};
+use crate::machine::Machine;
 use crate::runtime::RuntimeBuilder;
 use crate::service::{Claim, Room, ServiceGroup};
 use crate::sharded::AtHome;
+use crate::task_list::TaskList;
+use crate::waits::WaitsOn;
 
 /// Runs `program` on `count` shards, each a runtime on a thread of its own, and gives what the programs gave, in the
 /// order of the shards. All start, or none does.
 ///
-/// A shard goes on serving calls of others until all programs are over.
+/// A shard goes on serving calls of others until all programs are over. They run on processors as the
+/// [placement](RuntimeBuilder::placement) of the builder says.
 ///
 /// # Errors
 ///
@@ -44,15 +48,17 @@ where
     Fut: Future<Output = T>,
     T: Send + 'static,
 {
+    let seats = builder.seats(count.max(1))?;
     let peers: Arc<[Peer]> = (0..count.max(1)).map(|_| Peer::new(INBOX_CALLS_MAX)).collect();
     let gate = Arc::new(Gate::new(peers.len()));
     let threads: Vec<_> = (0..peers.len())
         .map(|number| {
             let (peers, gate, builder, program) =
                 (Arc::clone(&peers), Arc::clone(&gate), builder.clone(), program.clone());
+            let seat = seats[number];
             let thread = thread::Builder::new().name(format!("shard {number}"));
             #[expect(clippy::disallowed_methods, reason = "a shard is a thread")]
-            let spawned = thread.spawn(move || run_shard(number, &peers, &gate, &builder, &program));
+            let spawned = thread.spawn(move || run_shard((number, seat), &peers, &gate, &builder, &program));
             spawned.map_err(|source| StartError::Refused { what: "make a thread", source }.into())
         })
         .collect();
@@ -88,8 +94,23 @@ where
     if none_started { Err(ShardsError::NotStarted) } else { Ok(outputs) }
 }
 
+/// As [`run_shards`], on as many shards as this process may keep busy: see [`Machine::shards`].
+///
+/// # Errors
+///
+/// As [`run_shards`], and if the system does not tell where this process may run.
+pub fn run_on_all<P, Fut, T>(builder: &RuntimeBuilder, program: P) -> Result<Vec<T>, ShardsError>
+where
+    P: Fn(Shard) -> Fut + Send + Clone + 'static,
+    Fut: Future<Output = T>,
+    T: Send + 'static,
+{
+    let refused = |source| StartError::Refused { what: "ask which processors there are", source };
+    run_shards(Machine::here().map_err(refused)?.shards(), builder, program)
+}
+
 fn run_shard<Fut: Future<Output = T>, T>(
-    number: usize,
+    (number, seat): (usize, Option<u32>),
     peers: &Arc<[Peer]>,
     gate: &Gate,
     builder: &RuntimeBuilder,
@@ -97,7 +118,7 @@ fn run_shard<Fut: Future<Output = T>, T>(
 ) -> Result<T, ShardsError> {
     // However this is left, the others are told.
     let _left = Leaving { gate, peers, number };
-    let runtime = builder.clone().build();
+    let runtime = builder.clone().build_on(seat);
     if !gate.arrive(runtime.is_ok()) {
         return Err(runtime.map_or_else(ShardsError::from, |_| ShardsError::NotStarted));
     }
@@ -160,6 +181,11 @@ impl Shard {
     /// What the shard has done so far.
     pub fn stats(&self) -> crate::ShardStats {
         crate::ShardStats::of(&self.core)
+    }
+
+    /// The tasks that are there now, and what they wait for.
+    pub fn tasks(&self) -> TaskList {
+        TaskList::of(&self.core)
     }
 
     /// A handle to all shards for other threads.
@@ -240,6 +266,16 @@ impl Caller {
     /// How many shards there are, or were.
     pub fn count(&self) -> usize {
         self.peers.len()
+    }
+
+    /// What shard `target` has done so far; see [`Self::submit_to`].
+    pub fn stats_of(&self, target: usize) -> Submitted<crate::ShardStats> {
+        self.submit_within(target, |shard| async move { shard.stats() })
+    }
+
+    /// The tasks of shard `target` and what they wait for; see [`Self::submit_to`].
+    pub fn tasks_of(&self, target: usize) -> Submitted<TaskList> {
+        self.submit_within(target, |shard| async move { shard.tasks() })
     }
 
     /// As [`Self::submit_to`], with the shard that the call runs on.
@@ -347,10 +383,11 @@ impl<T> Future for Submitted<T> {
                 }
             }
         }
-        match lock(&this.desk).outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
-            None => Poll::Pending,
+        if let Some(outcome) = lock(&this.desk).outcome.take() {
+            return Poll::Ready(outcome);
         }
+        WaitsOn::Call.note(cx.waker());
+        Poll::Pending
     }
 }
 
@@ -506,6 +543,7 @@ impl Peer {
             let mut inbox = lock(&self.inbox);
             let Some(call) = inbox.calls.pop_front() else {
                 inbox.server = Some(cx.waker().clone());
+                WaitsOn::Calls.note(cx.waker());
                 return Poll::Pending;
             };
             (call, inbox.line.pop_front())

@@ -20,6 +20,11 @@ impl Key {
         self.0
     }
 
+    /// The number of the slot, which others have at other times.
+    pub(crate) const fn slot(self) -> usize {
+        self.index() as usize
+    }
+
     const fn new(index: u32, generation: u32) -> Self {
         Self(index as u64 | (generation as u64) << 32)
     }
@@ -103,6 +108,14 @@ impl<T> Slots<T> {
             Slot { generation, state: State::Full(value) } if *generation == key.generation() => Some(value),
             _ => None,
         }
+    }
+
+    /// All values, in the order of their indices.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.places.iter_mut().filter_map(|slot| match &mut slot.state {
+            State::Full(value) => Some(value),
+            State::Free(_) => None,
+        })
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&T> {

@@ -1,13 +1,15 @@
 //! What a shard has done so far: counters that only grow, so that any number of readers agree.
 
-use std::fmt::Write as _;
 use std::rc::Rc;
 
 use crate::core::Core;
+use crate::latencies::OperationLatency;
+use crate::prometheus::prometheus_page;
 use crate::queues::QueueStats;
 use crate::runtime::Runtime;
-use crate::schedule::{self, IoDeviceStats};
-use crate::sys::DriverCounters;
+use crate::schedule::IoDeviceStats;
+use crate::sys::{DriverCounters, RingStats};
+use crate::task_list::TaskList;
 
 /// Counters of one shard since its start, none of which ever goes back, and some levels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct ShardStats {
     pub tasks: usize,
     /// Times a running task was asked to yield.
     pub preemptions: u64,
+    /// Times the loop stood still for longer than [`StallDetection`](crate::StallDetection) allows, if it is watched.
+    pub stalls: u64,
     /// Timers that fired.
     pub timers_fired: u64,
     /// Timers that are set now.
@@ -69,10 +73,17 @@ pub struct ShardStats {
     pub registered_operations: u64,
     /// Buffers that were asked of the arena and are of the heap, as that had no room.
     pub arena_misses: u64,
+    /// Reads that found one under way which brings their bytes, and made none of their own.
+    pub reads_shared: u64,
     /// Bytes of the arena that buffers have now.
     pub arena_bytes_taken: u64,
     /// The task queues, in the order of their making.
     pub queues: Vec<QueueStats>,
+    /// The rings, the main one first: the latency ring if there is one, the poll ring once there is one.
+    pub rings: Vec<RingStats>,
+    /// How long operations took, by kind, if [`latency_sampling`](crate::RuntimeBuilder::latency_sampling) is on; else
+    /// empty.
+    pub latencies: Vec<OperationLatency>,
     /// The devices that are scheduled, of which a file was opened for direct I/O.
     pub io_devices: Vec<IoDeviceStats>,
 }
@@ -82,8 +93,6 @@ impl ShardStats {
         let driver = core.driver.borrow();
         let DriverCounters {
             started,
-            completions,
-            enters,
             harmless_errors,
             stale,
             orphans,
@@ -91,12 +100,15 @@ impl ShardStats {
             cancels,
             buffers_picked,
             buffers_back,
-            poll_enters,
-            poll_completions,
             poll_refusals,
             overflows,
         } = driver.counters();
         let counters = &core.counters;
+        let rings = driver.rings();
+        let poll = rings.iter().find(|ring| ring.name == "poll");
+        let latencies = driver.latencies();
+        let latencies =
+            latencies.map(|(kind, latency)| OperationLatency { kind, latency: latency.clone() }).collect();
         let (registered_operations, arena_misses, arena_bytes_taken) = core.dma.counters();
         Self {
             turns: counters.turns.get(),
@@ -106,107 +118,49 @@ impl ShardStats {
             tasks_spawned: counters.spawned.get(),
             tasks: core.tasks_now(),
             preemptions: counters.preemptions.get(),
+            stalls: core.pulse.get().map_or(0, |pulse| pulse.stalls()),
             timers_fired: counters.timers_fired.get(),
             timers: core.timers.borrow().len(),
             bell_rings: core.remote.rings(),
             ring_messages: core.remote.messages(),
             operations: started,
             operations_in_flight: driver.in_flight(),
-            completions,
-            enters,
+            completions: rings.iter().map(|ring| ring.completions).sum(),
+            enters: rings.iter().map(|ring| ring.enters).sum(),
             enters_retried: harmless_errors,
             orphans,
             cancels,
             submissions_delayed: backlogged,
             completions_unknown: stale,
             overflows,
-            poll_enters,
-            poll_completions,
+            poll_enters: poll.map_or(0, |ring| ring.enters),
+            poll_completions: poll.map_or(0, |ring| ring.completions),
             poll_refusals,
             receive_buffers_out: buffers_picked - buffers_back,
             registered_operations,
             arena_misses,
+            reads_shared: counters.reads_shared.get(),
             arena_bytes_taken,
             queues: core.queues.stats(),
+            rings,
+            latencies,
             io_devices: core.devices.io_stats(|queue| core.queues.name(queue)),
         }
     }
 
-    /// In the text format of Prometheus, version 0.0.4, with label `shard`.
-    ///
-    /// See <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+    /// In the text format of Prometheus, with label `shard`; see [`prometheus_page`](crate::prometheus_page) for several
+    /// shards on one page.
     pub fn to_prometheus(&self, shard: &str) -> String {
-        let mut out = String::new();
-        let shard = escaped(shard);
-        let counters = [
-            ("turns", "Turns of the loop.", self.turns),
-            ("parks", "Times the shard went to sleep.", self.parks),
-            ("parks_spared", "Times it looked around and something came.", self.parks_spared),
-            ("polls", "Polls of tasks.", self.polls),
-            ("tasks_spawned", "Tasks spawned.", self.tasks_spawned),
-            ("preemptions", "Times a running task was asked to yield.", self.preemptions),
-            ("timers_fired", "Timers fired.", self.timers_fired),
-            ("bell_rings", "Wake-ups by other threads.", self.bell_rings),
-            ("ring_messages", "Those by a message to the ring.", self.ring_messages),
-            ("operations", "Operations started.", self.operations),
-            ("completions", "Completions.", self.completions),
-            ("enters", "Calls of io_uring_enter.", self.enters),
-            ("enters_retried", "Such calls to be repeated.", self.enters_retried),
-            ("orphans", "Operations whose future was dropped.", self.orphans),
-            ("cancels", "Operations asked to end early.", self.cancels),
-            ("submissions_delayed", "Submissions that found the ring full.", self.submissions_delayed),
-            ("poll_enters", "Such calls that asked a device.", self.poll_enters),
-            ("poll_completions", "Completions that a device was asked for.", self.poll_completions),
-            ("poll_refusals", "Operations that could not be polled.", self.poll_refusals),
-            ("overflows", "Times completions found their queue full.", self.overflows),
-            ("registered_operations", "Operations on registered memory.", self.registered_operations),
-            ("arena_misses", "Buffers of the heap, as the arena had no room.", self.arena_misses),
-            ("completions_unknown", "Completions of no operation.", self.completions_unknown),
-        ];
-        for (name, help, value) in counters {
-            let _ = writeln!(
-                out,
-                "# HELP samestep_uring_{name}_total {help}\n# TYPE samestep_uring_{name}_total counter"
-            );
-            let _ = writeln!(out, "samestep_uring_{name}_total{{shard=\"{shard}\"}} {value}");
-        }
-        let gauges = [
-            ("tasks", "Tasks now.", self.tasks as u64),
-            ("timers", "Timers set now.", self.timers as u64),
-            ("operations_in_flight", "Operations under way.", self.operations_in_flight as u64),
-            ("arena_bytes_taken", "Bytes of the arena that buffers have.", self.arena_bytes_taken),
-            ("receive_buffers_out", "Receive buffers not yet given back.", self.receive_buffers_out),
-        ];
-        for (name, help, value) in gauges {
-            let _ = writeln!(out, "# HELP samestep_uring_{name} {help}\n# TYPE samestep_uring_{name} gauge");
-            let _ = writeln!(out, "samestep_uring_{name}{{shard=\"{shard}\"}} {value}");
-        }
-        self.queues_to_prometheus(&shard, &mut out);
-        schedule::to_prometheus(&self.io_devices, &shard, escaped, &mut out);
-        out
-    }
-
-    fn queues_to_prometheus(&self, shard: &str, out: &mut String) {
-        type Read = fn(&QueueStats) -> String;
-        let rows: [(&str, &str, &str, Read); 4] = [
-            ("queue_run_seconds_total", "Time with others ready.", "counter", |queue| {
-                format!("{}.{:09}", queue.run_ns / 1_000_000_000, queue.run_ns % 1_000_000_000)
-            }),
-            ("queue_polls_total", "Polls of its tasks.", "counter", |queue| queue.polls.to_string()),
-            ("queue_ready", "Tasks ready now.", "gauge", |queue| queue.ready.to_string()),
-            ("queue_shares", "Shares.", "gauge", |queue| queue.shares.to_string()),
-        ];
-        for (name, help, kind, read) in rows {
-            let _ = writeln!(out, "# HELP samestep_uring_{name} {help}\n# TYPE samestep_uring_{name} {kind}");
-            for queue in &self.queues {
-                let (label, value) = (escaped(&queue.name), read(queue));
-                let _ = writeln!(out, "samestep_uring_{name}{{shard=\"{shard}\",queue=\"{label}\"}} {value}");
-            }
-        }
+        prometheus_page([(shard, self)])
     }
 }
 
 impl Runtime {
+    /// The tasks that are there now, and what they wait for.
+    pub fn tasks(&self) -> TaskList {
+        TaskList::of(self.core())
+    }
+
     /// What the shard has done so far. May be read at any time and by any number of readers.
     pub fn stats(&self) -> ShardStats {
         ShardStats::of(self.core())
@@ -228,61 +182,14 @@ impl StatsReader {
         ShardStats::of(&self.0)
     }
 
-    /// The tasks that are there now, in no order that means anything.
-    pub fn tasks(&self) -> Vec<TaskInfo> {
-        let driver = self.0.driver.borrow();
-        let info = |task: crate::sys::TaskRef| {
-            let mine =
-                driver.under_way().filter(|(_, waker)| waker.is_some_and(|waker| task.is_woken_by(waker)));
-            let waits_for = mine.map(|(op, _)| match op.fd() {
-                Some(fd) => format!("{} of descriptor {fd}", op.name()),
-                None => op.name().to_owned(),
-            });
-            TaskInfo {
-                name: task.name().to_owned(),
-                queue: self.0.queues.name(task.queue().index()),
-                polls: task.polls(),
-                is_ready: task.is_scheduled(),
-                waits_for: waits_for.collect(),
-            }
-        };
-        self.0.all_tasks().map(info).collect()
+    /// The tasks that are there now, and what they wait for.
+    pub fn tasks(&self) -> TaskList {
+        TaskList::of(&self.0)
     }
 }
 
 impl std::fmt::Debug for StatsReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("StatsReader").field(&self.read()).finish()
-    }
-}
-
-/// A task, for people who wonder what it is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TaskInfo {
-    /// The first 23 bytes of the name that it was spawned with.
-    pub name: String,
-    /// The queue it is in.
-    pub queue: String,
-    /// How often it was polled, modulo 2^32.
-    pub polls: u32,
-    /// Whether it waits only for its turn.
-    pub is_ready: bool,
-    /// The file operations it waits for; what it waits for otherwise (sockets, timers, other tasks) is not told.
-    pub waits_for: Vec<String>,
-}
-
-/// A label's value: backslashes, quotes and line ends have an escape each.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn label_values_are_escaped() {
-        assert_eq!(escaped("a\\b\"c\nd"), "a\\\\b\\\"c\\nd");
     }
 }

@@ -11,6 +11,7 @@ use samestep_provider_traits::{JoinError, JoinHandle, TaskProvider};
 
 use crate::core::Core;
 use crate::queues::{DEFAULT_SHARES, ROOT_GROUP};
+use crate::shares::SharesController;
 use crate::sys::JoinRef;
 
 /// Tasks of one shard.
@@ -48,6 +49,11 @@ impl Shares {
     pub fn new(shares: u32) -> Self {
         Self(shares.max(1))
     }
+
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
+    }
 }
 
 impl Default for Shares {
@@ -74,17 +80,25 @@ impl UringTasks {
             Latency::Matters(within) => Some(within),
             Latency::NotImportant => None,
         };
-        TaskQueue(self.0.queues.add(name, group.0, shares.0, latency))
+        TaskQueue(self.0.add_queue(name, group.0, shares.0, latency))
     }
 
     /// Makes a group in `parent`.
     pub fn create_group(&self, name: &str, parent: TaskGroup, shares: Shares) -> TaskGroup {
-        TaskGroup(self.0.queues.add(name, parent.0, shares.0, None))
+        TaskGroup(self.0.add_queue(name, parent.0, shares.0, None))
     }
 
-    /// Changes the shares of a queue.
+    /// Changes the shares of a queue. Who [controlled](Self::control_shares) them does no more.
     pub fn set_shares(&self, queue: TaskQueue, shares: Shares) {
+        self.0.controllers.remove(queue.0);
         self.0.queues.set_shares(queue.0, shares.0);
+    }
+
+    /// Has `controller` say what shares a queue has, first when the loop turns next, and then by its period, at least
+    /// 100 us; who did so before does no more. The loop asks when it turns anyway: a shard that sleeps goes on sleeping,
+    /// as where nobody runs shares say nothing. A panic of the controller is one of the loop.
+    pub fn control_shares(&self, queue: TaskQueue, controller: impl SharesController + 'static) {
+        self.0.controllers.add(queue.0, Box::new(controller));
     }
 
     /// As [`spawn`](TaskProvider::spawn), into `queue`.

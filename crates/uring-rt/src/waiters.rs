@@ -5,27 +5,45 @@ use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
 use crate::slots::{Key, Slots};
+use crate::waits::WaitsOn;
 
 /// Tasks that wait for a change. One that no longer waits leaves nothing behind.
 #[derive(Debug)]
-pub(crate) struct Waiters(RefCell<Slots<Option<Waker>>>);
+pub(crate) struct Waiters {
+    places: RefCell<Slots<Option<Waker>>>,
+    on: WaitsOn,
+}
 
 impl Default for Waiters {
     fn default() -> Self {
-        Self(RefCell::new(Slots::new()))
+        Self::on(WaitsOn::Untold)
     }
 }
 
 impl Waiters {
+    /// Who waits here is noted to wait for that.
+    pub(crate) const fn on(on: WaitsOn) -> Self {
+        Self { places: RefCell::new(Slots::new()), on }
+    }
+
+    /// Shows each who waits.
+    pub(crate) fn each(&self, mut show: impl FnMut(&Waker)) {
+        for (_, waker) in self.places.borrow().iter() {
+            waker.iter().for_each(&mut show);
+        }
+    }
+
     /// Tells all who wait that something changed.
     pub(crate) fn notify(&self) {
-        // Outside of the borrow: a waker may be anything.
-        let mut woken: Vec<Waker> = Vec::new();
-        let keys: Vec<Key> = self.0.borrow().iter().map(|(key, _)| key).collect();
-        for key in keys {
-            woken.extend(self.0.borrow_mut().get_mut(key).and_then(Option::take));
+        // Outside of the borrow: a waker may be anything. Mostly one waits, for whom no memory is taken.
+        let (mut first, mut others) = (None, Vec::new());
+        for waker in self.places.borrow_mut().iter_mut().filter_map(Option::take) {
+            match first {
+                None => first = Some(waker),
+                Some(_) => others.push(waker),
+            }
         }
-        woken.into_iter().for_each(Waker::wake);
+        first.into_iter().chain(others).for_each(Waker::wake);
     }
 
     /// Ends with what `look` finds; it looks again after each [`Self::notify`].
@@ -33,16 +51,17 @@ impl Waiters {
         if let Some(found) = look() {
             return found;
         }
-        let place = Place { waiters: self, key: self.0.borrow_mut().insert(None) };
+        let place = Place { waiters: self, key: self.places.borrow_mut().insert(None) };
         poll_fn(|cx| {
             if let Some(found) = look() {
                 return Poll::Ready(found);
             }
             let before = {
-                let mut places = self.0.borrow_mut();
+                let mut places = self.places.borrow_mut();
                 places.get_mut(place.key).expect("it is there while this waits").replace(cx.waker().clone())
             };
             drop(before);
+            self.on.note(cx.waker());
             Poll::Pending
         })
         .await
@@ -62,7 +81,7 @@ struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let waker = self.waiters.0.borrow_mut().remove(self.key);
+        let waker = self.waiters.places.borrow_mut().remove(self.key);
         drop(waker);
     }
 }

@@ -69,6 +69,11 @@ impl<T> Wheel<T> {
         self.timers.get_mut(key).map(|timer| &mut timer.value)
     }
 
+    /// Deadline and value of each timer, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.timers.iter().map(|(_, timer)| (timer.deadline_ns, &timer.value))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.timers.len()
     }

@@ -41,13 +41,18 @@ impl Kernel {
         Err(format!("no package of {suite} has a kernel where it is looked for").into())
     }
 
+    /// In `/boot`, or since Linux 7.3 beside its modules.
     fn find(unpacked: &Path) -> Option<Self> {
-        let entries = fs::read_dir(unpacked.join("boot")).ok()?;
-        entries.flatten().find_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let release = name.strip_prefix("vmlinuz-")?.to_owned();
-            Some(Self { release, image: entry.path() })
-        })
+        let names = |folder: PathBuf| {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        };
+        let in_boot = names(unpacked.join("boot"))
+            .filter_map(|(name, path)| Some((name.strip_prefix("vmlinuz-")?.to_owned(), path)));
+        let beside_modules = names(unpacked.join("usr/lib/modules"))
+            .map(|(release, folder)| (release, folder.join("vmlinuz")))
+            .filter(|(_, image)| image.is_file());
+        in_boot.chain(beside_modules).next().map(|(release, image)| Self { release, image })
     }
 }
 
@@ -75,7 +80,7 @@ impl Apt {
         fs::create_dir_all(lists.join("partial"))?;
         fs::create_dir_all(cache.join("archives/partial"))?;
         let sources = folder.join("sources.list");
-        let source = format!("deb [signed-by={KEYS}] {MIRROR} {suite} main\n");
+        let source = format!("deb [signed-by={KEYS}] {} {suite} main\n", Self::mirror()?);
         fs::write(&sources, source)?;
         let options = [
             format!("Dir::Etc::sourcelist={}", sources.display()),
@@ -93,6 +98,18 @@ impl Apt {
         let this = Self { folder: folder.to_owned(), options };
         this.run("apt-get", &["--quiet", "--error-on=any", "update"])?;
         Ok(this)
+    }
+
+    /// The mirror of Debian's archive that this machine takes its packages from.
+    fn mirror() -> Result<String, Box<dyn Error>> {
+        let output = Command::new("apt-get")
+            .args(["indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"])
+            .output()?;
+        let targets = String::from_utf8(output.stdout)?;
+        let mirror = targets.lines().find_map(|line| line.strip_suffix(" Debian"));
+        Ok(mirror
+            .ok_or("apt-get has no mirror of Debian: try this on a Debian, or in a container of one")?
+            .to_owned())
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<String, Box<dyn Error>> {
@@ -125,7 +142,6 @@ impl Apt {
 }
 
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
-const MIRROR: &str = "http://deb.debian.org/debian";
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 #[cfg(test)]

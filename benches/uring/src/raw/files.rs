@@ -10,10 +10,8 @@ use io_uring::{cqueue, opcode, squeue, types};
 
 use super::Ring;
 use crate::draws::Draws;
-use crate::figures::{Clock, Figures};
-use crate::files::{
-    self, BLOCK_BYTES, Direction, ENTERS, STREAM_CHUNKS, check_block, check_chunk, mark_chunk,
-};
+use crate::figures::{Clock, ENTERS, Figures};
+use crate::files::{self, BLOCK_BYTES, Direction, STREAM_CHUNKS, check_block, check_chunk, mark_chunk};
 
 pub(super) fn round_trips(count: u64) -> io::Result<Figures> {
     let mut ring = Ring::new(&File::open("/dev/zero")?, 1, 8)?;
@@ -45,8 +43,8 @@ pub(super) fn reads(path: &Path, depth: u64, count: u64) -> io::Result<Figures> 
         }
     };
     let clock = Clock::start();
-    for slot in 0..under_way.len() {
-        under_way[slot] = start(&mut ring, slot);
+    for (slot, block) in under_way.iter_mut().enumerate() {
+        *block = start(&mut ring, slot);
     }
     let mut done = 0;
     while done < count {
@@ -101,8 +99,8 @@ pub(super) fn stream(path: &Path, direction: Direction, chunk: usize) -> io::Res
         at
     };
     let clock = Clock::start();
-    for slot in 0..under_way.len() {
-        under_way[slot] = start(&mut ring, slot);
+    for (slot, at) in under_way.iter_mut().enumerate() {
+        *at = start(&mut ring, slot);
     }
     let mut done = 0;
     while done < chunks {

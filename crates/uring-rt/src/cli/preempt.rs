@@ -9,7 +9,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use samestep_provider_traits::{NetworkProvider, Providers, TaskProvider, TcpListener, TcpStream as _};
+use samestep_provider_traits::{
+    NetworkProvider, Providers, TaskProvider, TcpListener, TcpStream as _, TimeProvider,
+};
 
 use super::CommandError;
 use crate::clock::monotonic;
@@ -44,17 +46,20 @@ async fn on_events(world: UringProviders, events: usize) -> Result<Delays, Comma
     let mut peer = TcpStream::connect(listener.local_addr()?)?;
     peer.set_nodelay(true)?;
     let (stream, _) = listener.accept().await?;
+    let came = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&came);
     let reader = tasks.spawn_into(urgent, "reader", async move {
         let mut buf = vec![0; 1];
         for _ in 0..events {
             let outcome;
             (outcome, buf) = stream.read_exact(buf).await;
             outcome?;
+            counted.set(counted.get() + 1);
         }
         Ok::<_, std::io::Error>(())
     });
     // The reader waits before anything comes.
-    tasks.yield_now().await;
+    world.time().sleep(Duration::from_millis(1)).await;
     let (go, gone) = mpsc::channel();
     let (written, times) = mpsc::channel();
     #[expect(clippy::disallowed_methods, reason = "the peer is on another core")]
@@ -63,13 +68,15 @@ async fn on_events(world: UringProviders, events: usize) -> Result<Delays, Comma
             // Not before the other spins.
             let start = monotonic();
             while monotonic() < start + Duration::from_micros(100) {}
-            if peer.write_all(&[1]).is_err() || written.send(monotonic()).is_err() {
+            // The write brings the byte about, and may return after it was seen.
+            let began = monotonic();
+            if peer.write_all(&[1]).is_err() || written.send(began).is_err() {
                 return;
             }
         }
     });
     let mut delays = Delays::default();
-    for _ in 0..events {
+    for number in 0..events {
         let lost = switches();
         go.send(()).map_err(|_| CommandError::new("the peer is gone"))?;
         spin(&tasks)?;
@@ -77,10 +84,9 @@ async fn on_events(world: UringProviders, events: usize) -> Result<Delays, Comma
         let written = times.recv().map_err(|_| CommandError::new("the peer is gone"))?;
         delays.push(seen.saturating_sub(written), switches() == lost);
         // The reader gets its byte, and waits again.
-        while tasks.needs_preempt() {
+        while came.get() <= number {
             tasks.yield_now().await;
         }
-        tasks.yield_now().await;
     }
     drop(go);
     peer.join().map_err(|_| CommandError::new("the peer panicked"))?;
@@ -118,7 +124,7 @@ fn spin(tasks: &UringTasks) -> Result<(), CommandError> {
 }
 
 fn urgent(tasks: &UringTasks, within: Duration) -> crate::TaskQueue {
-    tasks.create_queue("urgent", TaskGroup::ROOT, Shares::new(1), Latency::Matters(within))
+    tasks.create_queue("urgent", TaskGroup::ROOT, Shares::new(1000), Latency::Matters(within))
 }
 
 /// Some durations, to be told by their ranks: all, and those in which this thread kept its processor, which are the

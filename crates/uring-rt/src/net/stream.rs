@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::task::Waker;
 
 use rustix::net::{Shutdown, SocketType, sockopt};
 use samestep_provider_traits::{BufResult, IoBuf, IoBufMut, TcpStream};
@@ -73,10 +74,10 @@ enum End {
 }
 
 impl UringStream {
-    pub(super) fn new(core: Rc<Core>, fd: OwnedFd) -> io::Result<Self> {
-        sockopt::set_tcp_nodelay(&fd, true)?;
+    /// One of TCP, that sends at once what it is given: those that a listener accepts do, as it does.
+    pub(super) fn new(core: Rc<Core>, fd: OwnedFd) -> Self {
         let zero_copy_bytes = core.zero_copy_bytes;
-        Ok(Self { handle: Rc::new(Handle(Rc::new(State::new(core, fd, zero_copy_bytes)))) })
+        Self { handle: Rc::new(Handle(Rc::new(State::new(core, fd, zero_copy_bytes)))) }
     }
 
     /// One that is not TCP, and copies all that it sends.
@@ -86,8 +87,9 @@ impl UringStream {
 
     pub(super) async fn connect(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
         let fd = socket(address, SocketType::STREAM)?;
+        sockopt::set_tcp_nodelay(&fd, true)?;
         let prepared = Prepared::connect(&fd, Address::new(address));
-        Self::new(core, fd)?.connected(prepared).await
+        Self::new(core, fd).connected(prepared).await
     }
 
     /// Ends when `connect` has, which is an operation of this socket.
@@ -233,6 +235,11 @@ impl Owner for State {
             self.received(completion);
         }
     }
+
+    fn each_waiter(&self, each: &mut dyn FnMut(&Waker, Option<&'static str>)) {
+        self.readers.each(|waker| each(waker, Some("recv")));
+        self.writers.each(|waker| each(waker, Some("a turn to send")));
+    }
 }
 
 impl TcpStream for UringStream {
@@ -355,3 +362,26 @@ const TAG_SEND: Tag = 3;
 /// Chunks that are received ahead of the reader.
 const INBOX_MAX: usize = 8;
 const OWN_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use samestep_provider_traits::{NetworkProvider, Providers, TcpListener};
+
+    use super::sockopt;
+    use crate::{DriverChoice, Runtime};
+
+    /// What is written goes at once, also by whoever was accepted: that is the listener's doing.
+    #[test]
+    fn both_ends_send_at_once() {
+        let runtime = Runtime::builder().driver(DriverChoice::RingOrThreads).build().unwrap();
+        let world = runtime.providers(".", 1).unwrap();
+        runtime.block_on(async {
+            let listener = world.network().bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let connected = world.network().connect(listener.local_addr().unwrap()).await.unwrap();
+            let (accepted, _) = listener.accept().await.unwrap();
+            for stream in [connected, accepted] {
+                assert!(stream.with_fd(|fd| Ok(sockopt::tcp_nodelay(fd)?)).unwrap());
+            }
+        });
+    }
+}

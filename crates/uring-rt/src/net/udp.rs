@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::task::Waker;
 
 use rustix::net::SocketType;
 use samestep_provider_traits::{BufResult, IoBuf, IoBufMut, UdpSocket};
@@ -115,6 +116,10 @@ impl Owner for State {
             self.datagram.replace(Some(Err(io::Error::from_raw_os_error(-completion.result))));
         }
         self.waiters.notify();
+    }
+
+    fn each_waiter(&self, each: &mut dyn FnMut(&Waker, Option<&'static str>)) {
+        self.waiters.each(|waker| each(waker, Some("recvmsg")));
     }
 }
 

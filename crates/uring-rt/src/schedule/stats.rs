@@ -1,8 +1,7 @@
 //! What went to scheduled devices so far, and what waits.
 
-use std::fmt::Write as _;
-
 use super::queue::{ClassCounters, Queue};
+use crate::prometheus::{Kind, Page, label, seconds};
 use crate::slots::Key;
 
 /// What the scheduler of one shard has given to a device. Counters never go back.
@@ -76,44 +75,46 @@ pub(super) fn of(number: (u32, u32), queue: &Queue<Key>, name_of: impl Fn(u32) -
     }
 }
 
-/// In the text format of Prometheus, with labels `shard`, `device` and `queue`, of which `escaped` makes values.
-pub(crate) fn to_prometheus(
-    devices: &[IoDeviceStats],
-    shard: &str,
-    escaped: impl Fn(&str) -> String,
-    out: &mut String,
+/// On a page for Prometheus, of shards with their label: with labels `device` and `queue`.
+pub(crate) fn to_prometheus<'a>(
+    shards: impl Iterator<Item = (&'a str, &'a [IoDeviceStats])> + Clone,
+    page: &mut Page,
 ) {
     type Read = fn(&IoClassStats) -> String;
+    let devices = shards.flat_map(|(shard, devices)| {
+        devices.iter().map(move |device| {
+            let (major, minor) = device.number;
+            (format!("{shard},{}", label("device", &format!("{major}:{minor}"))), device)
+        })
+    });
+    let devices: Vec<_> = devices.collect();
     if devices.is_empty() {
         return;
     }
-    let rows: [(&str, &str, &str, Read); 8] = [
-        ("io_requests_total", "Reads and writes asked for.", "counter", |class| class.requests.to_string()),
-        ("io_parts_total", "What was given to the device.", "counter", |class| class.parts.to_string()),
-        ("io_read_bytes_total", "Bytes read.", "counter", |class| class.bytes_read.to_string()),
-        ("io_written_bytes_total", "Bytes written.", "counter", |class| class.bytes_written.to_string()),
-        ("io_delayed_total", "Requests that had to wait.", "counter", |class| class.delayed.to_string()),
-        ("io_delay_seconds_total", "For how long, together.", "counter", |class| {
-            format!("{}.{:09}", class.delay_ns / 1_000_000_000, class.delay_ns % 1_000_000_000)
+    let rows: [(&str, &str, Kind, Read); 8] = [
+        ("io_requests_total", "Reads and writes asked for.", Kind::Counter, |class| {
+            class.requests.to_string()
         }),
-        ("io_cancelled_total", "Requests given up before their turn.", "counter", |class| {
+        ("io_parts_total", "What was given to the device.", Kind::Counter, |class| class.parts.to_string()),
+        ("io_read_bytes_total", "Bytes read.", Kind::Counter, |class| class.bytes_read.to_string()),
+        ("io_written_bytes_total", "Bytes written.", Kind::Counter, |class| class.bytes_written.to_string()),
+        ("io_delayed_total", "Requests that had to wait.", Kind::Counter, |class| class.delayed.to_string()),
+        ("io_delay_seconds_total", "For how long, together.", Kind::Counter, |class| seconds(class.delay_ns)),
+        ("io_cancelled_total", "Requests given up before their turn.", Kind::Counter, |class| {
             class.cancelled.to_string()
         }),
-        ("io_waiting", "Requests that wait now.", "gauge", |class| class.waiting.to_string()),
+        ("io_waiting", "Requests that wait now.", Kind::Gauge, |class| class.waiting.to_string()),
     ];
     for (name, help, kind, read) in rows {
-        let _ = writeln!(out, "# HELP samestep_uring_{name} {help}\n# TYPE samestep_uring_{name} {kind}");
-        for device in devices {
+        page.family(name, kind, help);
+        for (labels, device) in &devices {
             for class in &device.classes {
-                let (queue, value, (major, minor)) = (escaped(&class.queue), read(class), device.number);
-                let labels = format!("shard=\"{shard}\",device=\"{major}:{minor}\",queue=\"{queue}\"");
-                let _ = writeln!(out, "samestep_uring_{name}{{{labels}}} {value}");
+                page.sample(name, &format!("{labels},{}", label("queue", &class.queue)), read(class));
             }
         }
     }
-    let name = "samestep_uring_io_in_flight";
-    let _ = writeln!(out, "# HELP {name} Parts under way.\n# TYPE {name} gauge");
-    for IoDeviceStats { number: (major, minor), in_flight, .. } in devices {
-        let _ = writeln!(out, "{name}{{shard=\"{shard}\",device=\"{major}:{minor}\"}} {in_flight}");
+    page.family("io_in_flight", Kind::Gauge, "Parts under way.");
+    for (labels, device) in &devices {
+        page.sample("io_in_flight", labels, device.in_flight);
     }
 }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::Rc;
+use std::task::Waker;
 
 use crate::core::Core;
 use crate::sys::{Attendance, Completion, Owner, Prepared, RingId, outcome};
@@ -56,5 +57,9 @@ impl Owner for Closing {
         };
         self.result.set(Some(result));
         self.waiters.notify();
+    }
+
+    fn each_waiter(&self, each: &mut dyn FnMut(&Waker, Option<&'static str>)) {
+        self.waiters.each(|waker| each(waker, None));
     }
 }

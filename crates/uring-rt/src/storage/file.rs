@@ -16,6 +16,7 @@ use samestep_provider_traits::{
 
 use super::closing::Closing;
 use super::devices::{Device, Devices};
+use super::shared::SharedReads;
 use super::writes::{Set, Writes};
 use super::{metadata_of, no_direct_io};
 use crate::core::Core;
@@ -25,6 +26,7 @@ use crate::schedule::{Charge, Class, Direction, REQUESTS_MAX, Schedule, Transfer
 use crate::sys::{Attendance, Completion, DmaBuffer, OnDrop, Owner, Prepared, RingId, Stat, Tag};
 use crate::tasks::TaskQueue;
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// An open file.
 ///
@@ -50,6 +52,7 @@ struct State {
     length_known: Cell<u64>,
     block_bytes: Cell<u64>,
     writes: Writes,
+    shared_reads: SharedReads,
     /// Operations under way, of any kind.
     under_way: Cell<u32>,
     syncs: Syncs,
@@ -93,9 +96,10 @@ impl UringFile {
             length_known: Cell::default(),
             block_bytes: Cell::new(PAGE_BYTES as u64),
             writes: Writes::default(),
+            shared_reads: SharedReads::default(),
             under_way: Cell::default(),
             syncs: Syncs::default(),
-            waiters: Waiters::default(),
+            waiters: Waiters::on(WaitsOn::EarlierWrites),
         });
         let stat = state.stat().await?;
         if metadata_of(&stat).kind == FileKind::Directory {
@@ -117,6 +121,7 @@ impl UringFile {
         state.block_bytes.set(stat.block_bytes().max(1));
         let device = Devices::of(&state.core, stat.device()).await;
         assert!(state.device.set(device).is_ok(), "a file is opened once");
+        state.core.driver.borrow_mut().keep_file(&state.fd()?);
         Ok(Self { state, class: None })
     }
 
@@ -160,6 +165,14 @@ impl UringFile {
     /// [scheduled](crate::RuntimeBuilder::io_properties).
     pub fn in_queue(&self, queue: TaskQueue) -> Self {
         Self { class: Some(queue.number()), ..self.clone() }
+    }
+
+    pub(super) fn core(&self) -> &Rc<Core> {
+        &self.state.core
+    }
+
+    pub(super) fn shared_reads(&self) -> &SharedReads {
+        &self.state.shared_reads
     }
 
     /// A buffer that the file takes as it is: of the arena if the file is direct.
@@ -211,6 +224,13 @@ impl State {
         let prepared = Prepared::statx(&self.fd()?, CString::default());
         let (result, (stat, _)) = self.start(prepared, TAG_OTHER).await.take::<(Box<Stat>, CString)>();
         result.map(|_| stat)
+    }
+
+    /// The rings hold the file open no longer.
+    fn forget(&self, fd: Option<&Arc<OwnedFd>>) {
+        if let Some(fd) = fd.filter(|_| self.device.get().is_some()) {
+            self.core.driver.borrow_mut().forget_file(fd);
+        }
     }
 
     fn begin(&self) {
@@ -318,6 +338,7 @@ impl Owner for State {
             TAG_OTHER => {}
             TAG_WRITE_EVEN | TAG_WRITE_ODD => {
                 let is_even = completion.tag == TAG_WRITE_EVEN;
+                self.shared_reads.changed();
                 self.writes.end(if is_even { Set::Even } else { Set::Odd });
             }
             TAG_SYNC_DATA => self.sync_ended(result, Extent::Data),
@@ -406,8 +427,9 @@ impl File for UringFile {
                 let prepared = Prepared::truncate(&fd, length);
                 return state.start_write(prepared, None).await.result().map(|_| ()).map_err(exact);
             }
-            let cut = state.core.pool.run(move || rustix::fs::ftruncate(&fd, length));
-            cut.await?.map_err(|errno| exact(errno.into()))
+            let cut = state.core.pool.run(move || rustix::fs::ftruncate(&fd, length)).await;
+            state.shared_reads.changed();
+            cut?.map_err(|errno| exact(errno.into()))
         }
     }
 
@@ -421,6 +443,8 @@ impl File for UringFile {
     async fn close(self) -> io::Result<()> {
         let state = self.state;
         let fd = state.fd.take();
+        // First of all, as whoever drops this future closes the descriptor.
+        state.forget(fd.as_ref());
         state.waiters.until_true(|| state.under_way.get() == 0).await;
         // Another thread may still use it to cut the file; whoever is last closes it.
         let closed = match fd.and_then(Arc::into_inner) {
@@ -624,7 +648,9 @@ impl State {
 impl Drop for State {
     /// Nobody uses the file any more. A descriptor that a thread still has is closed there.
     fn drop(&mut self) {
-        if let Some(fd) = self.fd.take().and_then(Arc::into_inner) {
+        let fd = self.fd.take();
+        self.forget(fd.as_ref());
+        if let Some(fd) = fd.and_then(Arc::into_inner) {
             drop(Closing::start(&self.core, fd));
         }
     }

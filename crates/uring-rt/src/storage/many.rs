@@ -38,7 +38,7 @@ pub struct ReadMany {
 }
 
 /// One read, and the ranges that it is for.
-struct Read {
+pub(super) struct Read {
     start: u64,
     wanted: VecDeque<Range<u64>>,
     state: State,
@@ -146,7 +146,8 @@ impl ReadMany {
 }
 
 impl Read {
-    fn new(file: &UringFile, range: Range<u64>, wanted: VecDeque<Range<u64>>) -> Self {
+    /// One of `range`, made longer at both ends as the file demands.
+    pub(super) fn new(file: &UringFile, range: Range<u64>, wanted: VecDeque<Range<u64>>) -> Self {
         let Alignment { offset_bytes, .. } = file.alignment();
         let start = range.start - range.start % offset_bytes;
         let len = range
@@ -167,7 +168,12 @@ impl Read {
         Self { start, wanted, state: State::UnderWay(Box::pin(reading)) }
     }
 
-    fn advance(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self.state, State::UnderWay(_))
+    }
+
+    /// Goes on with it, and wakes `cx` when that is worth doing again.
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
         let State::UnderWay(reading) = &mut self.state else { return };
         let Poll::Ready((outcome, buf, count)) = reading.as_mut().poll(cx) else { return };
         self.state = match outcome {
@@ -178,18 +184,23 @@ impl Read {
 
     /// The next range, if the read is over.
     fn take(&mut self) -> Option<(Range<u64>, io::Result<ReadView>)> {
-        let result = match &self.state {
+        let range = self.wanted.front().expect("a read is gone with its last range");
+        let view = self.view(range)?;
+        Some((self.wanted.pop_front()?, view))
+    }
+
+    /// What it brought of `range`, if it is over.
+    pub(super) fn view(&self, range: &Range<u64>) -> Option<io::Result<ReadView>> {
+        Some(match &self.state {
             State::UnderWay(_) => return None,
             State::Done(buf, count) => {
-                let range = self.wanted.front().expect("a read is gone with its last range");
                 let within =
                     |at: u64| usize::try_from(at.saturating_sub(self.start)).unwrap_or(*count).min(*count);
                 Ok(ReadView { buf: Rc::clone(buf), range: within(range.start)..within(range.end) })
             }
             State::Failed(_, Some(number), _) => Err(io::Error::from_raw_os_error(*number)),
             State::Failed(kind, None, message) => Err(io::Error::new(*kind, message.clone())),
-        };
-        Some((self.wanted.pop_front()?, result))
+        })
     }
 }
 

@@ -3,7 +3,9 @@
 mod closing;
 mod devices;
 mod file;
+mod immutable;
 mod many;
+mod shared;
 mod streams;
 mod writes;
 
@@ -24,6 +26,7 @@ use samestep_provider_traits::{
 
 pub(crate) use devices::Devices;
 pub use file::UringFile;
+pub use immutable::{ImmutableFile, ImmutableWriter};
 pub use many::{Merging, ReadMany, ReadView};
 pub use streams::{StreamReader, StreamWriter, Streaming};
 

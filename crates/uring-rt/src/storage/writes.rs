@@ -4,12 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::io;
 
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// Writes that are under way on one open file.
 ///
 /// They are counted in two sets by turns: a sync closes the current set by opening the other, and waits until the
 /// closed one is empty. So it waits for all that began before it, and for nothing that began after.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Writes {
     /// The set to which new writes go.
     current: Cell<Set>,
@@ -17,6 +18,13 @@ pub(crate) struct Writes {
     /// Of a write whose future was gone when it failed; the next sync reports it.
     orphan_error: RefCell<Option<io::Error>>,
     waiters: Waiters,
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        let (current, under_way, orphan_error) = Default::default();
+        Self { current, under_way, orphan_error, waiters: Waiters::on(WaitsOn::EarlierWrites) }
+    }
 }
 
 /// One of two sets.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// Lets tasks go on in groups of a given size: each waits for the others of its group.
 #[derive(Debug)]
@@ -17,7 +18,12 @@ pub struct Barrier {
 impl Barrier {
     /// For groups of `size`; nobody waits if that is 0 or 1.
     pub fn new(size: usize) -> Self {
-        Self { size: size.max(1), arrived: Cell::new(0), groups: Cell::new(0), changed: Waiters::default() }
+        Self {
+            size: size.max(1),
+            arrived: Cell::new(0),
+            groups: Cell::new(0),
+            changed: Waiters::on(WaitsOn::Barrier),
+        }
     }
 
     /// Waits until the group is complete. Tells one of each group, the last to come, that it is the one.

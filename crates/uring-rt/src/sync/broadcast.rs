@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// A channel whose every value goes to each receiver. The last `capacity` values are kept, at least one: sending never
 /// waits, and who is too slow is told how many values it has missed.
@@ -13,7 +14,7 @@ pub fn broadcast<T: Clone>(capacity: usize) -> (BroadcastSender<T>, BroadcastRec
         capacity: capacity.max(1),
         kept: RefCell::default(),
         senders: Cell::new(1),
-        sent: Waiters::default(),
+        sent: Waiters::on(WaitsOn::Broadcast),
     });
     (BroadcastSender(Rc::clone(&shared)), BroadcastReceiver { shared, next: 0 })
 }

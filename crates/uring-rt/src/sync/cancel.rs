@@ -4,17 +4,25 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// Tells any number of tasks to stop. Clones are the same token; children are cancelled with their parent, and not the
 /// other way around.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Rc<Token>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Token {
     is_cancelled: Cell<bool>,
     cancelled: Waiters,
     children: RefCell<Vec<Weak<Token>>>,
+}
+
+impl Default for Token {
+    fn default() -> Self {
+        let (is_cancelled, children) = (Cell::default(), RefCell::default());
+        Self { is_cancelled, cancelled: Waiters::on(WaitsOn::Cancellation), children }
+    }
 }
 
 impl CancelToken {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::line::Line;
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// A channel of at most `capacity` values, at least one, between tasks of one shard.
 pub fn channel<T>(capacity: usize) -> (LocalSender<T>, LocalReceiver<T>) {
@@ -19,10 +20,10 @@ pub fn unbounded_channel<T>() -> (LocalSender<T>, LocalReceiver<T>) {
 
 fn make<T>(capacity: usize) -> (LocalSender<T>, LocalReceiver<T>) {
     let shared = Rc::new(Shared {
-        room: Line::new(capacity),
+        room: Line::new(capacity, WaitsOn::ChannelRoom),
         values: RefCell::default(),
         senders: Cell::new(1),
-        sent: Waiters::default(),
+        sent: Waiters::on(WaitsOn::ChannelValue),
     });
     (LocalSender(Rc::clone(&shared)), LocalReceiver(shared))
 }

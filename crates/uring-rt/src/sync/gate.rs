@@ -4,17 +4,25 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// Counts who is inside, and can be closed: then nobody comes in any more, and whoever closes it can wait until all
 /// have left. What is used inside can be taken down after that. Clones are the same gate.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Rc<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     inside: Cell<usize>,
     is_closed: Cell<bool>,
     changed: Waiters,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (inside, is_closed) = (Cell::default(), Cell::default());
+        Self { inside, is_closed, changed: Waiters::on(WaitsOn::Gate) }
+    }
 }
 
 /// Somebody is inside while this is there.

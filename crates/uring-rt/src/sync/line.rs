@@ -5,9 +5,14 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
+use crate::waits::WaitsOn;
+
 /// Some permits, and who waits for how many of them, in order.
 #[derive(Debug)]
-pub(super) struct Line(RefCell<State>);
+pub(super) struct Line {
+    state: RefCell<State>,
+    on: WaitsOn,
+}
 
 #[derive(Debug)]
 struct State {
@@ -31,14 +36,16 @@ struct Waiting {
 pub(super) struct Closed;
 
 impl Line {
-    pub(super) fn new(available: usize) -> Self {
-        Self(RefCell::new(State {
+    /// With so many permits. Who waits for them is noted to wait for that.
+    pub(super) fn new(available: usize, on: WaitsOn) -> Self {
+        let state = RefCell::new(State {
             available,
             waiting: BTreeMap::new(),
             granted: BTreeMap::new(),
             next_ticket: 0,
             is_closed: false,
-        }))
+        });
+        Self { state, on }
     }
 
     /// Ends with so many permits taken, behind all who came before. Dropped early it has taken none.
@@ -49,7 +56,7 @@ impl Line {
 
     /// Takes so many permits if they are there and nobody waits.
     pub(super) fn try_acquire(&self, count: usize) -> Result<bool, Closed> {
-        let mut state = self.0.borrow_mut();
+        let mut state = self.state.borrow_mut();
         if state.is_closed {
             return Err(Closed);
         }
@@ -63,7 +70,7 @@ impl Line {
     /// Puts permits back, or in.
     pub(super) fn release(&self, count: usize) {
         {
-            let mut state = self.0.borrow_mut();
+            let mut state = self.state.borrow_mut();
             state.available = state.available.checked_add(count).expect("fewer than 2^64 permits");
         }
         self.grant();
@@ -72,7 +79,7 @@ impl Line {
     /// Tells all who wait, and all who come, that there will be none.
     pub(super) fn close(&self) {
         let waiting = {
-            let mut state = self.0.borrow_mut();
+            let mut state = self.state.borrow_mut();
             state.is_closed = true;
             std::mem::take(&mut state.waiting)
         };
@@ -82,18 +89,18 @@ impl Line {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.0.borrow().is_closed
+        self.state.borrow().is_closed
     }
 
     pub(super) fn available(&self) -> usize {
-        self.0.borrow().available
+        self.state.borrow().available
     }
 
     /// Gives to those in front what is there for them. Who is in front and wants more than there is holds up the rest.
     fn grant(&self) {
         loop {
             let waker = {
-                let state = &mut *self.0.borrow_mut();
+                let state = &mut *self.state.borrow_mut();
                 let Some(first) = state.waiting.first_entry() else { return };
                 let count = first.get().count;
                 if count > state.available {
@@ -123,15 +130,16 @@ impl Place<'_> {
                 taken => return Poll::Ready(taken.map(|_| ())),
             }
             let waiting = Waiting { count, waker: cx.waker().clone() };
-            let state = &mut *self.line.0.borrow_mut();
+            let state = &mut *self.line.state.borrow_mut();
             self.ticket = Some(state.next_ticket);
             state.waiting.insert(state.next_ticket, waiting);
             state.next_ticket += 1;
+            self.line.on.note(cx.waker());
             return Poll::Pending;
         };
         let waker = cx.waker().clone();
         let before = {
-            let state = &mut *self.line.0.borrow_mut();
+            let state = &mut *self.line.state.borrow_mut();
             if state.granted.remove(&ticket).is_some() {
                 self.ticket = None;
                 return Poll::Ready(Ok(()));
@@ -143,6 +151,7 @@ impl Place<'_> {
         };
         // Outside of the borrow: it may be of any kind.
         drop(before);
+        self.line.on.note(cx.waker());
         Poll::Pending
     }
 }
@@ -151,7 +160,7 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let (given_up, granted) = {
-            let state = &mut *self.line.0.borrow_mut();
+            let state = &mut *self.line.state.borrow_mut();
             (state.waiting.remove(&ticket), state.granted.remove(&ticket))
         };
         drop(given_up);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use super::line::Line;
+use crate::waits::WaitsOn;
 
 /// A value that one task has at a time, over awaits too. Without awaits in between a [`RefCell`] will do.
 ///
@@ -31,7 +32,7 @@ pub(super) struct Turn<'a> {
 impl<T> Mutex<T> {
     /// A mutex around `value`.
     pub fn new(value: T) -> Self {
-        Self { line: Line::new(1), value: RefCell::new(value) }
+        Self { line: Line::new(1, WaitsOn::Mutex), value: RefCell::new(value) }
     }
 
     /// Waits for the value, behind everybody who waits already.

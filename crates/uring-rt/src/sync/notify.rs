@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
+use crate::waits::WaitsOn;
+
 /// Tells one who waits, or all, that something happened.
 ///
 /// Signals are not counted: any number of [`notify_one`](Self::notify_one) while nobody waits let one pass.
@@ -94,6 +96,7 @@ impl Place<'_> {
         };
         // Outside of the borrow: it may be of any kind.
         drop(before);
+        WaitsOn::Notify.note(cx.waker());
         Poll::Pending
     }
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use super::line::Line;
 use super::mutex::Turn;
+use crate::waits::WaitsOn;
 
 /// A value that is made by the first who wants it, while the others wait.
 ///
@@ -17,7 +18,7 @@ pub struct OnceCell<T> {
 impl<T> OnceCell<T> {
     /// Without a value.
     pub fn new() -> Self {
-        Self { value: std::cell::OnceCell::new(), line: Line::new(1) }
+        Self { value: std::cell::OnceCell::new(), line: Line::new(1, WaitsOn::OnceCell) }
     }
 
     /// The value, if it was made.

@@ -6,6 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::line::Line;
 use super::mutex::Turn;
+use crate::waits::WaitsOn;
 
 /// A value that many tasks read at a time or one writes, over awaits too.
 ///
@@ -35,7 +36,7 @@ pub struct WriteGuard<'a, T> {
 impl<T> RwLock<T> {
     /// A lock around `value`.
     pub fn new(value: T) -> Self {
-        Self { line: Line::new(ALL), value: RefCell::new(value) }
+        Self { line: Line::new(ALL, WaitsOn::RwLock), value: RefCell::new(value) }
     }
 
     /// Waits until the value can be read, behind everybody who waits already.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::line::{Closed, Line};
+use crate::waits::WaitsOn;
 
 /// A number of permits, handed out in the order in which they are asked for. Clones are the same semaphore.
 ///
@@ -47,7 +48,7 @@ pub enum TryAcquireError {
 impl Semaphore {
     /// A semaphore with so many permits.
     pub fn new(permits: usize) -> Self {
-        Self(Rc::new(Line::new(permits)))
+        Self(Rc::new(Line::new(permits, WaitsOn::Semaphore)))
     }
 
     /// Waits for `count` permits, all at once, behind everybody who waits already.

@@ -4,6 +4,7 @@ use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 
 use crate::waiters::Waiters;
+use crate::waits::WaitsOn;
 
 /// A value that one side changes and others look at: of many changes they may see the last only.
 pub fn watch<T>(value: T) -> (WatchSender<T>, WatchReceiver<T>) {
@@ -11,7 +12,7 @@ pub fn watch<T>(value: T) -> (WatchSender<T>, WatchReceiver<T>) {
         value: RefCell::new(value),
         version: Cell::new(0),
         is_over: Cell::new(false),
-        changed: Waiters::default(),
+        changed: Waiters::on(WaitsOn::Watch),
     });
     (WatchSender(Rc::clone(&shared)), WatchReceiver { shared, seen: 0 })
 }

@@ -4,21 +4,27 @@
 //! nothing else, so that dropping it frees nothing; what the operation brought then goes to the record's
 //! [`Owner`]. The driver is dropped drained, or leaks: see [`Driver::drain`].
 
+mod counters;
 mod held;
 mod outcome;
 mod polled;
+mod samples;
 
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use samestep_provider_traits::IoBufMut;
 
+pub use self::counters::RingStats;
+pub(crate) use self::counters::{DriverCounters, LaneCounters};
 use self::held::Parts;
 pub(crate) use self::outcome::{Closed, Outcome, Owned, outcome};
+use self::samples::Samples;
 use super::arena::Arena;
 use super::dma::DmaArena;
 use super::erased::Erased;
@@ -37,6 +43,9 @@ pub(crate) trait Owner {
     /// Called outside of any borrow of the driver, for each completion of a detached operation, and for the last
     /// one of an operation that somebody awaits; and once more, if that one looks no more, with what it leaves.
     fn completed(self: Rc<Self>, completion: Completion);
+
+    /// Each who waits for its operations, and for what, if that is not the operation that is under way.
+    fn each_waiter(&self, _each: &mut dyn FnMut(&Waker, Option<&'static str>)) {}
 }
 
 /// What a completion said.
@@ -102,6 +111,10 @@ pub(crate) struct Driver {
     /// What rings look up for good, those to come, too.
     arena: Option<Rc<DmaArena>>,
     counters: DriverCounters,
+    /// Of rings that are gone.
+    counters_before: Vec<LaneCounters>,
+    /// If durations are asked for.
+    samples: Option<Box<Samples>>,
     phase: Phase,
 }
 
@@ -123,6 +136,7 @@ struct Lane {
     arena: Option<ManuallyDrop<Arena>>,
     backlog: VecDeque<Sqe>,
     in_flight: usize,
+    counters: LaneCounters,
 }
 
 /// Which ring.
@@ -172,25 +186,6 @@ pub(crate) enum Notice {
     Drop(Owned),
 }
 
-/// What happened on the rings since the start. Never goes back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DriverCounters {
-    pub(crate) started: u64,
-    pub(crate) completions: u64,
-    pub(crate) enters: u64,
-    pub(crate) harmless_errors: u64,
-    pub(crate) stale: u64,
-    pub(crate) orphans: u64,
-    pub(crate) backlogged: u64,
-    pub(crate) cancels: u64,
-    pub(crate) buffers_picked: u64,
-    pub(crate) buffers_back: u64,
-    pub(crate) poll_enters: u64,
-    pub(crate) poll_completions: u64,
-    pub(crate) poll_refusals: u64,
-    pub(crate) overflows: u64,
-}
-
 impl Driver {
     /// A driver of `main`, and of `latency` if there is one, each with the buffers that its receives pick from.
     ///
@@ -206,6 +201,7 @@ impl Driver {
             arena: Some(ManuallyDrop::new(arena)),
             backlog: VecDeque::new(),
             in_flight: 0,
+            counters: LaneCounters::default(),
         };
         let has_latency = latency.is_some();
         let mut this = Self {
@@ -217,6 +213,8 @@ impl Driver {
             cqes: Vec::new(),
             arena: None,
             counters: DriverCounters::default(),
+            counters_before: Vec::new(),
+            samples: None,
             phase: Phase::Open,
         };
         for lane in &mut this.lanes {
@@ -286,6 +284,9 @@ impl Driver {
         let record = Record { owned, fills, owner, tag, ring, op, result_before, parts, charge, state };
         let key = self.records.insert(record);
         self.counters.started += 1;
+        if let Some(samples) = &mut self.samples {
+            samples.begin(key);
+        }
         let lane = self.lane_of(ring);
         self.lanes[lane].in_flight += 1;
         if self.latency == Some(lane) {
@@ -382,6 +383,11 @@ impl Driver {
         self.lanes.iter().any(has_work) || self.is_polling()
     }
 
+    /// Whether a ring was given something that it does not know of yet.
+    pub(crate) fn has_submissions(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.ring.pending() > 0)
+    }
+
     /// Whether news on the latency ring wakes a thread that waits on the main one.
     pub(crate) fn signal_events(&mut self, are_signalled: bool) {
         if let Some(lane) = self.latency.and_then(|lane| self.lanes.get_mut(lane)) {
@@ -445,28 +451,31 @@ impl Driver {
         Ok(how)
     }
 
+    /// Has the rings look a file up for good; to be undone by [`Self::forget_file`] before it is closed.
+    pub(crate) fn keep_file(&mut self, fd: &impl AsRawFd) {
+        // Files are not read or written on the latency ring.
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            if self.latency != Some(number) {
+                lane.ring.keep_file(fd.as_raw_fd());
+            }
+        }
+    }
+
+    /// Undoes [`Self::keep_file`].
+    pub(crate) fn forget_file(&mut self, fd: &impl AsRawFd) {
+        if self.phase != Phase::Leaked {
+            self.lanes.iter_mut().for_each(|lane| lane.ring.forget_file(fd.as_raw_fd()));
+        }
+    }
+
     /// Operations under way.
     pub(crate) fn in_flight(&self) -> usize {
         self.lanes.iter().map(|lane| lane.in_flight).sum()
     }
 
-    pub(crate) fn counters(&self) -> DriverCounters {
-        let overflows: u64 = self.lanes.iter().map(|lane| lane.ring.overflows()).sum();
-        DriverCounters { overflows: self.counters.overflows + overflows, ..self.counters }
-    }
-
     /// Whether files are cut by an operation of the main ring.
     pub(crate) fn can_truncate(&self) -> bool {
         self.lanes.first().is_some_and(|main| main.ring.can_truncate())
-    }
-
-    /// What each operation under way is, and whom it wakes.
-    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Op, Option<&Waker>)> {
-        self.records.iter().filter_map(|(_, record)| match &record.state {
-            State::Awaited(waker) => Some((record.op, waker.as_ref())),
-            State::Detached => Some((record.op, None)),
-            State::Ended(_) | State::Part(..) => None,
-        })
     }
 
     /// Ends everything: no operation starts from here on, all are asked to end, and this waits for the last
@@ -526,6 +535,7 @@ impl Driver {
         }
         self.counters = self.counters();
         for lane in self.lanes.drain(..) {
+            self.counters_before.push(lane.counters);
             drop(ManuallyDrop::into_inner(lane.ring));
             drop(lane.arena.map(ManuallyDrop::into_inner));
         }
@@ -587,8 +597,7 @@ impl Driver {
     }
 
     fn enter(&mut self, lane: usize, wait: Wait) -> io::Result<()> {
-        self.counters.enters += 1;
-        self.counters.poll_enters += u64::from(self.poll == Some(lane));
+        self.lanes[lane].counters.enters += 1;
         match self.lanes[lane].ring.enter(wait) {
             Err(error) if is_harmless(&error) => {
                 self.counters.harmless_errors += 1;
@@ -611,8 +620,7 @@ impl Driver {
     }
 
     fn complete(&mut self, lane: usize, cqe: Cqe, notices: &mut Vec<Notice>) {
-        self.counters.completions += 1;
-        self.counters.poll_completions += u64::from(self.poll == Some(lane));
+        self.lanes[lane].counters.completions += 1;
         if cqe.user_data >= USER_DATA_RESERVED {
             return;
         }
@@ -634,7 +642,12 @@ impl Driver {
         if cqe.has_more() {
             if matches!(record.op, Op::SendZeroCopy { .. }) {
                 record.result_before = Some(cqe.result);
-            } else if let Some(owner) = &record.owner {
+                return;
+            }
+            if let Some(samples) = &mut self.samples {
+                samples.end(key, &record.op);
+            }
+            if let Some(owner) = &record.owner {
                 let completion = Completion {
                     tag,
                     result: cqe.result,
@@ -661,6 +674,9 @@ impl Driver {
     fn end(&mut self, key: Key, result: i32, buffer: Option<Picked>, notices: &mut Vec<Notice>) {
         let record = self.records.get_mut(key).expect("looked at by the caller");
         record.charge = None;
+        if let Some(samples) = &mut self.samples {
+            samples.end(key, &record.op);
+        }
         let tag = record.tag;
         match std::mem::replace(&mut record.state, State::Ended(result)) {
             State::Awaited(waker) => {
@@ -715,6 +731,7 @@ impl Lane {
     }
 
     fn push(&mut self, sqe: Sqe) {
+        self.counters.submissions += 1;
         // SAFETY: what the operation points at is owned by its record (`Prepared` was made of both), at addresses
         // that are stable under moves, and a record gives it away after the last completion only; a driver that
         // cannot wait for that never frees its records, see `Driver::drain`.

@@ -1,14 +1,14 @@
 //! The kernel's ring.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use io_uring::types::{self, BufRingEntry, CancelBuilder, Fd, FsyncFlags};
+use io_uring::types::{self, BufRingEntry, CancelBuilder, Fd, Fixed, FsyncFlags};
 use io_uring::{IoUring, opcode, squeue};
 
 use super::arena::Arena;
@@ -19,6 +19,7 @@ use super::perform::PUNCH_HOLE;
 use super::remote::Remote;
 use super::ring::{Cqe, Full, Registered, Ring, Wait};
 use super::sqe::{Op, Sqe};
+use crate::file_slots::FileSlots;
 use crate::info::{Choice, Feature};
 use crate::runtime::TaskRun;
 
@@ -33,6 +34,8 @@ pub(crate) struct KernelRing {
     buffers: Option<BufferRing>,
     /// Memory that was looked up for good, as buffer 0.
     arena: Option<Rc<DmaArena>>,
+    /// Files that were looked up for good.
+    files: FileSlots,
     /// Whether its completions are the device's to be asked for.
     is_polled: bool,
     /// Whether the kernel has the operation.
@@ -89,6 +92,7 @@ impl KernelRing {
             enter_flags: 0,
             buffers: None,
             arena: None,
+            files: FileSlots::default(),
             can_truncate: false,
             overflows: 0,
             is_polled: kind == Kind::Polled,
@@ -100,6 +104,14 @@ impl KernelRing {
             None => Choice::unused(Feature::RegisteredRing, "the kernel has no room for it"),
         };
         choices.push(registered);
+        choices.push(match this.uring.submitter().register_files_sparse(FILES_MAX.into()) {
+            Ok(()) => {
+                this.files = FileSlots::new(FILES_MAX);
+                Choice::used(Feature::RegisteredFiles, "direct files are looked up once")
+            }
+            // For instance if the process may not have so many files open.
+            Err(_) => Choice::unused(Feature::RegisteredFiles, "the kernel refused"),
+        });
         if this.uring.params().is_feature_no_iowait() {
             this.enter_flags |= ENTER_NO_IOWAIT;
             choices
@@ -200,7 +212,11 @@ impl Ring for KernelRing {
         if let Some(arena) = fixed {
             arena.note_operation();
         }
-        let entry = entry_of(&sqe, fixed.is_some());
+        let slot = match sqe.op {
+            Op::Read { fd, .. } | Op::Write { fd, .. } => self.files.of(fd),
+            _ => None,
+        };
+        let entry = entry_of(&sqe, fixed.is_some(), slot);
         // SAFETY: the caller's promise is what this asks for.
         unsafe { self.uring.submission().push(&entry) }.map_err(|_| Full)?;
         self.pending += 1;
@@ -306,6 +322,21 @@ impl Ring for KernelRing {
         Ok(registered)
     }
 
+    fn keep_file(&mut self, fd: RawFd) {
+        let Some(slot) = self.files.take(fd) else { return };
+        if self.uring.submitter().register_files_update(slot.into(), &[fd]).is_err() {
+            self.files.give(fd);
+        }
+    }
+
+    fn forget_file(&mut self, fd: RawFd) {
+        if let Some(slot) = self.files.give(fd) {
+            // Nothing else is in the slot, which is within the table.
+            let emptied = self.uring.submitter().register_files_update(slot.into(), &[-1]);
+            debug_assert!(emptied.is_ok(), "{emptied:?}");
+        }
+    }
+
     fn signal_events(&mut self, are_signalled: bool) {
         let completions = self.uring.completion();
         if are_signalled {
@@ -403,17 +434,22 @@ fn builder(entries: u32, kind: Kind) -> io_uring::Builder {
     builder
 }
 
-/// The kernel's form of a submission, by way of registered buffer 0 if its memory is in that.
-fn entry_of(sqe: &Sqe, is_fixed: bool) -> squeue::Entry {
+/// The kernel's form of a submission, by way of registered buffer 0 if its memory is in that, and of the file in a slot.
+fn entry_of(sqe: &Sqe, is_fixed: bool, slot: Option<u16>) -> squeue::Entry {
+    let file = slot.map(|slot| Fixed(slot.into()));
     let entry = match sqe.op {
-        Op::Read { fd, to, len, offset } if is_fixed => {
-            opcode::ReadFixed::new(Fd(fd), to, len, 0).offset(offset).build()
-        }
-        Op::Write { fd, from, len, offset } if is_fixed => {
-            opcode::WriteFixed::new(Fd(fd), from, len, 0).offset(offset).build()
-        }
-        Op::Read { fd, to, len, offset } => opcode::Read::new(Fd(fd), to, len).offset(offset).build(),
-        Op::Write { fd, from, len, offset } => opcode::Write::new(Fd(fd), from, len).offset(offset).build(),
+        Op::Read { fd, to, len, offset } => match (file, is_fixed) {
+            (Some(file), true) => opcode::ReadFixed::new(file, to, len, 0).offset(offset).build(),
+            (Some(file), false) => opcode::Read::new(file, to, len).offset(offset).build(),
+            (None, true) => opcode::ReadFixed::new(Fd(fd), to, len, 0).offset(offset).build(),
+            (None, false) => opcode::Read::new(Fd(fd), to, len).offset(offset).build(),
+        },
+        Op::Write { fd, from, len, offset } => match (file, is_fixed) {
+            (Some(file), true) => opcode::WriteFixed::new(file, from, len, 0).offset(offset).build(),
+            (Some(file), false) => opcode::Write::new(file, from, len).offset(offset).build(),
+            (None, true) => opcode::WriteFixed::new(Fd(fd), from, len, 0).offset(offset).build(),
+            (None, false) => opcode::Write::new(Fd(fd), from, len).offset(offset).build(),
+        },
         Op::Fsync { fd, data_only } => {
             let flags = if data_only { FsyncFlags::DATASYNC } else { FsyncFlags::empty() };
             opcode::Fsync::new(Fd(fd)).flags(flags).build()
@@ -491,6 +527,8 @@ const REQUIRED: &[(u8, &str)] = &[
 ];
 
 const BUFFER_GROUP: u16 = 0;
+/// Files of a ring that are looked up for good.
+const FILES_MAX: u16 = 256;
 /// Longer waits are cut: whoever waits looks at the clock again.
 const PATIENCE_MAX: Duration = Duration::from_secs(1 << 20);
 

@@ -4,8 +4,9 @@
 //! then written or read, as by the kernel, but where sanitizers and tests see it. All is drawn from a seed.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ pub(crate) struct MockRing {
     under_way: Vec<VecDeque<Sqe>>,
     overflowed: VecDeque<Cqe>,
     overflows: u64,
+    /// Files that it was told to keep.
+    kept: BTreeSet<RawFd>,
     done: Vec<Cqe>,
     buffers: VecDeque<(u16, usize, u32)>,
     seen: Rc<RefCell<Vec<Seen>>>,
@@ -95,6 +98,7 @@ impl MockRing {
             under_way: Vec::new(),
             overflowed: VecDeque::new(),
             overflows: 0,
+            kept: BTreeSet::new(),
             done: Vec::new(),
             buffers: VecDeque::new(),
             seen: Rc::default(),
@@ -267,6 +271,9 @@ impl Ring for MockRing {
         if self.room() == 0 {
             return Err(Full);
         }
+        if let Op::Close { fd } = sqe.op {
+            assert!(!self.kept.contains(&fd), "descriptor {fd} is closed, and may be another file's soon");
+        }
         self.seen.borrow_mut().push(Seen::Pushed(sqe.op.name()));
         self.queued.push_back(sqe);
         Ok(())
@@ -340,6 +347,14 @@ impl Ring for MockRing {
         let len = u32::try_from(arena.buffer_bytes()).expect("buffers are small");
         assert!(self.buffers.iter().all(|(other, ..)| *other != buffer), "buffer {buffer} was given twice");
         self.buffers.push_back((buffer, arena.address(buffer).expose_provenance(), len));
+    }
+
+    fn keep_file(&mut self, fd: RawFd) {
+        assert!(self.kept.insert(fd), "descriptor {fd} is kept twice");
+    }
+
+    fn forget_file(&mut self, fd: RawFd) {
+        self.kept.remove(&fd);
     }
 
     fn signal_events(&mut self, _: bool) {}

@@ -19,6 +19,7 @@ mod message;
 mod mock;
 mod pages;
 mod perform;
+mod pulse;
 mod refs;
 mod remote;
 mod ring;
@@ -36,6 +37,7 @@ pub(crate) use budget::Budget;
 pub(crate) use dma::DmaArena;
 pub use dma::DmaBuffer;
 pub(crate) use door_bell::DoorBell;
+pub use driver::RingStats;
 pub(crate) use driver::{
     Attendance, Closed, Completion, Driver, DriverCounters, Notice, OnDrop, Outcome, Owner, Picked, RingId,
     TAG_UNTOLD, Tag, outcome,
@@ -44,11 +46,14 @@ pub(crate) use fork::ForkMark;
 pub(crate) use kernel::KernelRing;
 #[cfg(test)]
 pub(crate) use mock::{Adversary, MockRing, Seen};
+pub(crate) use pulse::{Moment, Pulse, default_signal};
 pub(crate) use remote::Remote;
 pub(crate) use ring::{Registered, Ring, Wait};
 pub(crate) use spsc::{Consumer, Producer, queue};
 pub(crate) use sqe::{Prepared, Stat};
-pub(crate) use task::{CurrentGuard, Home, JoinRef, Queue, Run, TaskRef, TaskSet, new_task};
+pub(crate) use task::{
+    CurrentGuard, Home, JoinRef, Queue, Run, TaskRef, TaskSet, new_task, note_wait, woken_by,
+};
 pub(crate) use threads::ThreadsRing;
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};

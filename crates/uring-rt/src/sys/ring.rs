@@ -4,6 +4,7 @@
 //! everything as late, as short and in as odd an order as a ring may.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -79,6 +80,17 @@ pub(crate) trait Ring {
     fn register_arena(&mut self, arena: &Rc<DmaArena>) -> io::Result<Registered> {
         let _ = arena;
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Looks a file up for good, so that reads and writes of it need that no more; if there is room for it. It is held
+    /// open by that until [`Self::forget_file`].
+    fn keep_file(&mut self, fd: RawFd) {
+        let _ = fd;
+    }
+
+    /// Undoes [`Self::keep_file`], before the descriptor is closed. What is under way goes on.
+    fn forget_file(&mut self, fd: RawFd) {
+        let _ = fd;
     }
 
     /// Whether [`Self::has_events`] is also told by the event counter that was given at set-up. Off while the

@@ -29,12 +29,13 @@ use self::blocks::Blocks;
 use self::body::{Body, Table, Task};
 pub(crate) use self::lists::{Queue, TaskSet};
 use self::name::Name;
-pub(crate) use self::waker::CurrentGuard;
+pub(crate) use self::waker::{CurrentGuard, note_wait, woken_by};
 use self::waker::{Wakee, raw_waker, schedule};
 use super::flags::Flags;
 use super::refs::Refs;
 use super::remote::Remote;
 use super::stack::Node;
+use crate::waits::WaitsOn;
 
 /// A counted reference to a task. Stays on the task's thread.
 pub(crate) struct TaskRef {
@@ -59,6 +60,8 @@ pub(crate) struct Header {
     polls: Cell<u32>,
     state: Cell<State>,
     flags: Flags,
+    /// What it waited for when it was last polled, in the lower eight bits, and the lower bits of `polls` then.
+    note: Cell<u32>,
     table: &'static Table,
     /// Dropped with the last of `local`.
     queue: ManuallyDrop<Rc<Queue>>,
@@ -140,6 +143,7 @@ where
         polls: Cell::new(0),
         state: Cell::new(State(0)),
         flags: Flags::new(),
+        note: Cell::new(0),
         table: Table::of::<F>(),
         queue: ManuallyDrop::new(Rc::clone(queue)),
         remote: Arc::as_ptr(&home.remote),
@@ -236,6 +240,28 @@ impl TaskRef {
         waker::task_of(waker) == Some(self.header)
     }
 
+    pub(super) fn as_header(&self) -> *mut Header {
+        self.header.as_ptr()
+    }
+
+    /// Where it is, which is nobody else's as long as the reference lives.
+    pub(crate) fn address(&self) -> usize {
+        self.header.as_ptr().addr()
+    }
+
+    /// What it waits for, if somebody left a note when it was last polled.
+    pub(crate) fn waits_on(&self) -> WaitsOn {
+        let note = self.header().note.get();
+        let is_of_last_poll = note >> 8 == self.polls() & NOTED_POLLS;
+        if is_of_last_poll { WaitsOn::of_number((note & 0xff) as u8) } else { WaitsOn::Untold }
+    }
+
+    /// The address of the task that waits for its end, if one does, directly.
+    pub(crate) fn joiner(&self) -> Option<usize> {
+        // SAFETY: this is the task's thread, and the other borrows end at once.
+        unsafe { &*self.header().joiner.get() }.as_ref().and_then(Wakee::task)
+    }
+
     /// Whether both are the same task.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.header == other.header
@@ -275,6 +301,17 @@ impl TaskRef {
         // SAFETY: that was the queue's reference, and this is the one time it is let go.
         unsafe { release(task) };
         this
+    }
+}
+
+impl Header {
+    /// The name, as it is in memory: nothing is looked at that others change.
+    pub(super) fn name_bytes(&self) -> &[u8] {
+        self.name.as_bytes()
+    }
+
+    pub(super) fn queue_index(&self) -> u32 {
+        self.queue.index()
     }
 }
 
@@ -452,3 +489,6 @@ pub(super) unsafe fn release(task: NonNull<Header>) {
         unsafe { body::free(task, None) };
     }
 }
+
+/// So many bits of the number of polls are in a note.
+const NOTED_POLLS: u32 = 0x00ff_ffff;

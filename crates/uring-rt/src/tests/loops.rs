@@ -4,14 +4,17 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use samestep_provider_traits::{File, OpenOptions, Providers, StorageProvider, TaskProvider, TimeProvider};
+use samestep_provider_traits::{
+    File, JoinHandle, NetworkProvider, OpenOptions, Providers, StorageProvider, TaskProvider, TcpListener,
+    TcpStream, TimeProvider,
+};
 
 use super::runtime;
 use crate::sys::{Adversary, Seen};
 use crate::tasks::{Latency, Shares, TaskGroup};
 
 /// A ring that does at once what it is asked.
-fn prompt() -> Adversary {
+pub(super) fn prompt() -> Adversary {
     Adversary {
         promptness: 255,
         shortness: 0,
@@ -217,4 +220,44 @@ fn files_are_cut_on_the_ring_if_it_can() {
         let cuts = main.borrow().iter().filter(|seen| **seen == Seen::Pushed("truncate")).count();
         assert_eq!(cuts, if can_truncate { 2 } else { 0 });
     }
+}
+
+/// What a task whose latency matters waits for is known to the kernel before others compute, be it bytes or a disk: or it
+/// would not begin to happen before they are done.
+#[test]
+fn what_an_urgent_task_waits_for_is_submitted_before_others_run() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("f"), [7; 4096]).unwrap();
+    let (runtime, [main, latency]) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    let tasks = world.task().clone();
+    let matters = Latency::Matters(Duration::from_secs(100));
+    let urgent = tasks.create_queue("urgent", TaskGroup::ROOT, Shares::new(1000), matters);
+    runtime.block_on(async {
+        let listener = world.network().bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let stream = world.network().connect(listener.local_addr().unwrap()).await.unwrap();
+        let file = world.storage().open("f".as_ref(), OpenOptions::read_only()).await.unwrap();
+        for (log, name) in [(&latency, "recv"), (&main, "read")] {
+            log.borrow_mut().clear();
+            let (stream, file) = (stream.clone(), file.clone());
+            let waits = tasks.spawn_into(urgent, "waits", async move {
+                match name {
+                    "recv" => drop(stream.read(vec![0; 1]).await),
+                    _ => drop(file.read_at(vec![0; 1], 0).await),
+                }
+            });
+            let pushed = || log.borrow().iter().position(|seen| *seen == Seen::Pushed(name));
+            let mut yields = 0;
+            while pushed().is_none() {
+                yields += 1;
+                assert!(yields < 1000, "its turn never came");
+                tasks.yield_now().await;
+            }
+            // From here on this one might compute.
+            let (pushed, log) = (pushed().expect("just seen"), log.borrow());
+            let entered = log[pushed..].iter().any(|seen| matches!(seen, Seen::Entered(1.., _)));
+            assert!(entered, "the kernel does not know of the {name}: {log:?}");
+            waits.abort();
+        }
+    });
 }

@@ -6,6 +6,8 @@ mod loops;
 mod ownership;
 mod polled;
 mod scheduled;
+mod shared;
+mod shares;
 mod streams;
 
 use std::cell::RefCell;

@@ -60,9 +60,10 @@ enum What {
     ConnectUnix,
     SendUnix,
     ReceiveUnix,
+    ReadShared,
 }
 
-const ALL: [What; 28] = [
+const ALL: [What; 29] = [
     What::Read,
     What::Write,
     What::WriteAndSync,
@@ -91,6 +92,7 @@ const ALL: [What; 28] = [
     What::ConnectUnix,
     What::SendUnix,
     What::ReceiveUnix,
+    What::ReadShared,
 ];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -176,6 +178,7 @@ async fn do_step(
         }
         What::SendUnix => perform(world, step, things.unix.0.write(guarded(2500))).await,
         What::ReceiveUnix => perform(world, step, things.unix.1.read(guarded(80))).await,
+        What::ReadShared => perform(world, step, file.read_shared(50..1700)).await,
         What::Deallocate => perform(world, step, file.deallocate(1000..9000)).await,
         What::HardLink => perform(world, step, storage.hard_link(Path::new("f"), Path::new("l"))).await,
         What::Folder => {

@@ -13,6 +13,9 @@ fn info_tells_the_driver_and_each_choice() {
     let output = run(&["info"]);
     if output.status.success() {
         let said = String::from_utf8(output.stdout).unwrap();
+        for line in ["\nnode ", "\n    core: cpu ", "\nusable    cpus ", "\nspread    on cpus "] {
+            assert!(said.contains(line), "{said}");
+        }
         for line in ["driver    io_uring", "deferred task run       yes", "buffer ring             yes"] {
             assert!(said.contains(line), "{said}");
         }

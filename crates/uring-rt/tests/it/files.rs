@@ -1,12 +1,15 @@
 //! What files and folders are asked beside reads and writes, and by how many threads of the kernel.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Waker};
 
 use samestep_provider_traits::{File, OpenOptions, Providers, StorageProvider, TaskProvider};
-use samestep_uring_rt::{DriverChoice, Runtime};
+use samestep_uring_rt::{DriverChoice, Runtime, UringFile};
 
 use crate::machine::ALL;
 
@@ -112,4 +115,94 @@ fn the_kernel_makes_no_more_threads_than_it_may() {
     });
     assert!(most.get() > 0, "no thread of the kernel was seen, so the test shows nothing");
     assert!(most.get() <= 2, "{} threads", most.get());
+}
+
+/// What the ring has looked up is what is read, also when a descriptor is another file's: closed files leave nothing
+/// behind, and more files than the ring's table has slots are files like others.
+#[test]
+fn many_direct_files_are_told_apart() {
+    for machine in ALL {
+        let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let Some(runtime) = machine.runtime() else { return };
+        let world = runtime.providers(root.path(), 1).unwrap();
+        runtime.block_on(async {
+            let open = async |number: u16| {
+                let options = OpenOptions::read_write().create().direct();
+                let opened = world.storage().open(format!("f{number}").as_ref(), options).await;
+                match opened {
+                    Err(error) if error.kind() == ErrorKind::Unsupported => None,
+                    opened => Some(opened.unwrap()),
+                }
+            };
+            let write = async |file: &UringFile, number: u16| {
+                let mut buf = world.storage().alloc_dma(4096);
+                buf[..2].copy_from_slice(&number.to_le_bytes());
+                file.write_all_at(buf, 0).await.0.unwrap();
+            };
+            let check = async |file: &UringFile, number: u16| {
+                let (outcome, buf) = file.read_exact_at(world.storage().alloc_dma(4096), 0).await;
+                outcome.unwrap();
+                assert_eq!(buf[..2], number.to_le_bytes(), "{machine:?}");
+            };
+            let mut files = Vec::new();
+            for number in 0..270 {
+                let Some(file) = open(number).await else { return println!("skipped: no direct I/O here") };
+                write(&file, number).await;
+                files.push(file);
+            }
+            // The descriptors of those that go, however they go, are those that come next.
+            for (number, file) in (0..).zip(files.drain(..200)) {
+                match number % 3 {
+                    0 => drop(file),
+                    1 => file.close().await.unwrap(),
+                    _ => {
+                        // Given up while a read is under way.
+                        let mut cx = Context::from_waker(Waker::noop());
+                        let mut read = pin!(file.read_at(world.storage().alloc_dma(4096), 0));
+                        assert!(read.as_mut().poll(&mut cx).is_pending());
+                        assert!(pin!(file.clone().close()).poll(&mut cx).is_pending());
+                    }
+                }
+            }
+            for number in 1000..1200 {
+                let file = open(number).await.unwrap();
+                write(&file, number).await;
+                files.push(file);
+            }
+            for (file, number) in files.iter().zip((200..270).chain(1000..1200)) {
+                check(file, number).await;
+            }
+            for number in (0..200).step_by(7) {
+                check(&open(number).await.unwrap(), number).await;
+            }
+        });
+        runtime.shutdown().unwrap();
+    }
+}
+
+/// A file that was closed is open no longer: the ring, which had looked it up, holds it no more. To a file that is open
+/// for writing the system says so when it is to be run.
+#[test]
+fn a_closed_file_is_not_held_open() {
+    for machine in ALL {
+        let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let Some(runtime) = machine.runtime() else { return };
+        let world = runtime.providers(root.path(), 1).unwrap();
+        std::fs::copy("/bin/true", root.path().join("f")).unwrap();
+        let is_busy = || {
+            let ran = std::process::Command::new(root.path().join("f")).status();
+            ran.is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy)
+        };
+        runtime.block_on(async {
+            let options = OpenOptions::read_write().direct();
+            let file = match world.storage().open(Path::new("f"), options).await {
+                Err(error) if error.kind() == ErrorKind::Unsupported => return println!("skipped: {error}"),
+                file => file.unwrap(),
+            };
+            assert!(is_busy(), "the instrument tells");
+            file.close().await.unwrap();
+            // Another test may be about to run a program, and for a moment has what was open when it began.
+            assert!((0..100).any(|_| !is_busy()), "{machine:?}");
+        });
+    }
 }

@@ -13,3 +13,4 @@ mod preempt;
 mod scheduled;
 mod shards;
 mod unix;
+mod visible;

@@ -174,6 +174,38 @@ fn idle_time_is_not_saved_up() {
     }
 }
 
+/// Who had nothing to ask for did not save up turns: from when it asks on, it has its share and no more.
+#[test]
+fn a_class_that_was_idle_does_not_make_up_for_it() {
+    let mut queue = Queue::new(known(DISK), 10_000);
+    let mut now_ns = 0;
+    let mut give = |queue: &mut Queue<u32>, parts: usize| {
+        let mut counts = [0_u32; 2];
+        for _ in 0..parts {
+            let Part { whole, cost_ns, .. } = loop {
+                match queue.poll_part(now_ns) {
+                    Some(part) => break part,
+                    None => now_ns = queue.next_event().unwrap(),
+                }
+            };
+            queue.handle_ended(1, cost_ns);
+            counts[whole as usize] += 1;
+        }
+        counts
+    };
+    // A class is one to its siblings whether it is a group or not.
+    let grouped = [standing(2, 100), standing(7, 100)];
+    for _ in 0..2000 {
+        put(&mut queue, 0, bulk(1), read(4), 0);
+    }
+    assert_eq!(give(&mut queue, 1000), [1000, 0]);
+    for _ in 0..1000 {
+        queue.handle_request(0, bulk(2), grouped, read(4), 65_536, 1).unwrap();
+    }
+    let [busy, idle] = give(&mut queue, 1000);
+    assert!(busy.abs_diff(500) <= 2 && idle.abs_diff(500) <= 2, "{busy} and {idle}");
+}
+
 /// Whose latency matters may go on where others have to wait, and goes first.
 #[test]
 fn what_matters_goes_while_others_wait() {

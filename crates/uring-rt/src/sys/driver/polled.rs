@@ -5,7 +5,8 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use super::{
-    Attendance, Closed, Completion, Driver, Lane, Notice, Owner, Phase, Prepared, RingId, State, Tag,
+    Attendance, Closed, Completion, Driver, Lane, LaneCounters, Notice, Owner, Phase, Prepared, RingId,
+    State, Tag,
 };
 use crate::slots::Key;
 use crate::sys::ring::Ring;
@@ -27,7 +28,8 @@ impl Driver {
             }
             self.poll = Some(self.lanes.len());
             let (ring, backlog) = (ManuallyDrop::new(ring), std::collections::VecDeque::new());
-            self.lanes.push(Lane { ring, arena: None, backlog, in_flight: 0 });
+            let counters = LaneCounters::default();
+            self.lanes.push(Lane { ring, arena: None, backlog, in_flight: 0, counters });
         }
     }
 

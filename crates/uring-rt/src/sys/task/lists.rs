@@ -1,11 +1,14 @@
 //! Lists of tasks that need no memory beside the tasks.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::mem::ManuallyDrop;
+use std::num::NonZeroU32;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::{Header, Home, State, TaskRef};
+use crate::histogram::Histogram;
+use crate::latencies::Delays;
 
 /// The tasks of one queue that are ready, in the order in which they came.
 pub(crate) struct Queue {
@@ -14,6 +17,8 @@ pub(crate) struct Queue {
     last: Cell<Option<NonNull<Header>>>,
     /// Nobody counts on it to have something to run: who puts a task in tells of it.
     is_idle: Cell<bool>,
+    /// If it was asked for how long tasks wait.
+    delays: OnceCell<Box<Delays>>,
     home: Rc<Home>,
 }
 
@@ -21,7 +26,8 @@ impl Queue {
     /// A queue of tasks of `home`, with a number of its own.
     pub(crate) fn new(index: u32, home: &Rc<Home>) -> Rc<Self> {
         let home = Rc::clone(home);
-        Rc::new(Self { index, first: Cell::new(None), last: Cell::new(None), is_idle: Cell::new(true), home })
+        let (first, last, is_idle) = (Cell::new(None), Cell::new(None), Cell::new(true));
+        Rc::new(Self { index, first, last, is_idle, delays: OnceCell::new(), home })
     }
 
     /// Takes the first task out.
@@ -33,6 +39,9 @@ impl Queue {
         let header = task.header();
         self.first.set(header.next_ready.take());
         header.state.set(header.state.get().without(State::QUEUED));
+        if let Some(delays) = self.delays.get() {
+            delays.taken(task.address());
+        }
         Some(task)
     }
 
@@ -72,6 +81,16 @@ impl Queue {
         self.is_idle.set(false);
     }
 
+    /// From here on some of its tasks are looked at for how long they wait.
+    pub(crate) fn sample_delays(&self, every: NonZeroU32) {
+        self.delays.get_or_init(|| Box::new(Delays::new(every)));
+    }
+
+    /// How long those waited, if any are looked at.
+    pub(crate) fn delays(&self) -> Option<Histogram> {
+        self.delays.get().map(|delays| delays.counted())
+    }
+
     pub(super) fn home(&self) -> &Home {
         &self.home
     }
@@ -90,6 +109,9 @@ impl TaskRef {
         }
         header.state.set(state.with(State::QUEUED));
         let queue = self.queue();
+        if let Some(delays) = queue.delays.get() {
+            delays.woken(self.address());
+        }
         let before = match queue.first.get() {
             None => queue.first.replace(Some(self.header)),
             Some(_) => queue.last.get(),

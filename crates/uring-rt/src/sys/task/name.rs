@@ -34,9 +34,13 @@ impl Name {
         Self([one.to_le_bytes(), two.to_le_bytes(), three.to_le_bytes()])
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         let bytes = self.0.as_flattened();
-        std::str::from_utf8(&bytes[..usize::from(bytes[NAME_BYTES_MAX])]).expect("cut between characters")
+        bytes.get(..usize::from(bytes[NAME_BYTES_MAX])).unwrap_or_default()
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).expect("cut between characters")
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::{Header, State, TaskRef, release, retain, retain_local};
+use super::{Header, NOTED_POLLS, State, TaskRef, release, retain, retain_local};
 use crate::queues::RunQueues;
 use crate::sys::remote::Remote;
 
@@ -41,6 +41,14 @@ impl Wakee {
         }
     }
 
+    /// The address of the task that is woken, if it is one of any shard.
+    pub(super) fn task(&self) -> Option<usize> {
+        match self {
+            Self::Local(task) => Some(task.address()),
+            Self::Any(waker) => woken_by(waker),
+        }
+    }
+
     #[inline]
     pub(super) fn wake(self) {
         match self {
@@ -64,6 +72,22 @@ impl Wakee {
 /// The task that `waker` wakes, if it wakes one of any shard.
 pub(super) fn task_of(waker: &Waker) -> Option<NonNull<Header>> {
     ptr::eq(waker.vtable(), &raw const VTABLE).then(|| header_of(waker.data()))
+}
+
+/// The address of the task that `waker` wakes, if it wakes one of this crate's directly.
+pub(crate) fn woken_by(waker: &Waker) -> Option<usize> {
+    task_of(waker).map(|task| task.as_ptr().addr())
+}
+
+/// Leaves a note at the task that `waker` wakes, if it is one of this thread's, until it is polled again.
+pub(crate) fn note_wait(waker: &Waker, number: u8) {
+    let Some(task) = task_of(waker) else { return };
+    // SAFETY: the waker has a reference.
+    let header = unsafe { task.as_ref() };
+    // Elsewhere it is not to be touched.
+    if is_here(header) {
+        header.note.set((header.polls.get() & NOTED_POLLS) << 8 | u32::from(number));
+    }
 }
 
 /// Whether this is the task's thread, and runs its tasks.
