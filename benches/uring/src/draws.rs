@@ -14,6 +14,6 @@ impl Draws {
         let value = self.0;
         let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((value ^ (value >> 31)) >> 32) * end >> 32
+        (((value ^ (value >> 31)) >> 32) * end) >> 32
     }
 }

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::client::{P50, P99};
 use crate::figures::{ENTERS, Figures};
 use crate::rows::{ALL, ROWS, Row, Who};
-use crate::tasks::BYTES;
+use crate::tasks::{BYTES, LATE};
 
 /// What is known of one who does a row.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub(crate) fn print_row(row: &Row, measured: &[Measured], elapsed: Duration) {
     );
     let unit = row.work.unit();
     let limit = measured.iter().find(|measured| measured.who == Who::Limit);
-    let columns: [(String, &dyn Fn(&Measured) -> Option<String>); 11] = [
+    let columns: [(String, Cell<'_>); 12] = [
         (format!("{unit}s/s"), &|of| median(of.rates()).map(count)),
         ("MB/s".to_owned(), &|of| Some(count(median(of.rates())? * row.work.bytes()? as f64 / 1e6))),
         ("min to max".to_owned(), &|of| {
@@ -86,6 +86,7 @@ pub(crate) fn print_row(row: &Row, measured: &[Measured], elapsed: Duration) {
         (format!("instructions/{unit}"), &|of| counted(of.instructions.as_ref(), count)),
         (format!("system calls/{unit}"), &|of| counted(of.calls.as_ref(), digits)),
         (format!("enters/{unit}"), &|of| of.more(ENTERS).map(digits)),
+        ("late us".to_owned(), &|of| of.more(LATE).map(digits)),
         ("p50 us".to_owned(), &|of| of.more(P50).map(digits)),
         ("p99 us".to_owned(), &|of| of.more(P99).map(digits)),
         (format!("bytes/{unit}"), &|of| of.more(BYTES).map(count)),
@@ -147,6 +148,9 @@ fn pair(
         peer.map(|(value, who)| format!("{} {who}", show(value))).unwrap_or_default(),
     ]
 }
+
+/// What a column shows of one who does a row.
+type Cell<'a> = &'a dyn Fn(&Measured) -> Option<String>;
 
 fn counted(counted: Option<&Result<f64>>, show: fn(f64) -> String) -> Option<String> {
     match counted? {

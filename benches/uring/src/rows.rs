@@ -140,7 +140,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "ping-pong-awake",
         Work::PingPong(Waiting::Awake),
-        (1_000_000, 500),
+        (200_000, 500),
         "the same; who waits looks around for a millisecond first",
     ),
     Row {
@@ -155,7 +155,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "call-awake",
         Work::Call(Waiting::Awake),
-        (500_000, 500),
+        (100_000, 500),
         "the same; who waits looks around for a millisecond first",
     ),
     row("idle", Work::Idle, (1000, 20), "nothing happens: one timer, a second from now"),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use samestep_provider_traits::JoinError;
 
+use crate::attention::{Attention, Reason};
 use crate::blocking::BlockingPool;
 use crate::clock::monotonic;
 use crate::dma::Dma;
@@ -24,7 +25,7 @@ use crate::spin::Spin;
 use crate::storage::Devices;
 use crate::sys::{
     Attendance, Completion, CurrentGuard, Driver, ForkMark, Home, JoinRef, Notice, Owner, Prepared, Pulse,
-    Queue, Remote, RingId, TaskRef, TaskSet, Wait, new_task,
+    Queue, Remote, RingId, Run, TaskRef, TaskSet, Wait, new_task,
 };
 use crate::wheel::Wheel;
 
@@ -34,8 +35,8 @@ pub(crate) struct Core {
     pub(crate) timers: RefCell<Wheel<Option<Waker>>>,
     pub(crate) queues: RunQueues,
     pub(crate) remote: Arc<Remote>,
-    /// All that are not over.
-    pub(crate) tasks: TaskSet,
+    /// Those that have been polled and are not over. Those that have not been polled are in their queues.
+    tasks: TaskSet,
     pub(crate) residents: Residents,
     pub(crate) pool: BlockingPool,
     pub(crate) info: RuntimeInfo,
@@ -52,12 +53,9 @@ pub(crate) struct Core {
     pub(crate) pulse: OnceCell<Arc<Pulse>>,
     start: Duration,
     /// The queue whose task is being polled.
-    queue_now: Cell<u32>,
-    /// A running task is asked to yield. Stays so until the loop has looked around.
-    is_preempted: Cell<bool>,
+    queue_now: RefCell<Rc<Queue>>,
+    attention: Rc<Attention>,
     is_preempt_timer_set: Cell<bool>,
-    /// See [`Driver::are_urgent_under_way`].
-    are_urgent_under_way: Rc<Cell<bool>>,
     is_bell_read: Cell<bool>,
     is_closed: Cell<bool>,
     is_turning: Cell<bool>,
@@ -74,6 +72,7 @@ pub(crate) struct Counters {
     pub(crate) parks_spared: Cell<u64>,
     pub(crate) polls: Cell<u64>,
     pub(crate) spawned: Cell<u64>,
+    pub(crate) ended: Cell<u64>,
     pub(crate) preemptions: Cell<u64>,
     pub(crate) timers_fired: Cell<u64>,
     pub(crate) reads_shared: Cell<u64>,
@@ -81,7 +80,8 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn count(counter: &Cell<u64>, by: u64) {
-        counter.set(counter.get() + by);
+        // In a few centuries.
+        counter.set(counter.get().wrapping_add(by));
     }
 }
 
@@ -96,12 +96,14 @@ impl Core {
         spin: Duration,
     ) -> io::Result<Rc<Self>> {
         let fork_mark = ForkMark::new()?;
-        let home = Home::new(&remote);
+        let attention = driver.attention();
+        let queues = RunQueues::new(&Home::new(&remote), Rc::clone(&attention));
         Ok(Rc::new_cyclic(|this| Self {
-            are_urgent_under_way: driver.are_urgent_under_way(),
+            attention,
             driver: RefCell::new(driver),
             timers: RefCell::new(Wheel::new()),
-            queues: RunQueues::new(&home),
+            queue_now: RefCell::new(queues.queue(DEFAULT_QUEUE)),
+            queues,
             remote,
             tasks: TaskSet::new(),
             residents: Residents::default(),
@@ -116,8 +118,6 @@ impl Core {
             controllers: Controllers::default(),
             pulse: OnceCell::new(),
             start: monotonic(),
-            queue_now: Cell::new(DEFAULT_QUEUE),
-            is_preempted: Cell::new(false),
             is_preempt_timer_set: Cell::new(false),
             is_bell_read: Cell::new(false),
             is_closed: Cell::new(false),
@@ -140,10 +140,14 @@ impl Core {
         assert!(!self.is_turning.replace(true), "the runtime runs already: block_on does not nest");
         let _running = Running(self);
         let _current = CurrentGuard::new(&self.queues);
-        let _attended = self.pulse.get().map(|pulse| pulse.attend());
         // The program may borrow and so is no task, but it is woken like one: by a task that is never polled.
         let (stand_in, _joiner) = new_task(pending::<()>(), "program", &self.queues.queue(DEFAULT_QUEUE));
         let stand_in = EndOnDrop(stand_in);
+        // It is not among the tasks that others see.
+        let apart = TaskSet::new();
+        apart.insert(stand_in.0.clone());
+        // Gone before what it may show.
+        let _attended = self.pulse.get().map(|pulse| pulse.attend());
         let waker = stand_in.0.waker();
         let mut program = pin!(program);
         let mut poll_program = || match program.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -170,12 +174,14 @@ impl Core {
         let mut flow = ControlFlow::Continue(());
         let mut is_enough = false;
         while !is_enough && let Some(queue) = self.queues.next_queue() {
-            self.queue_now.set(queue);
+            let ready = self.queues.queue(queue);
+            self.queue_now.replace(Rc::clone(&ready));
             let began = self.begin_slice(queue);
             let (left_before, mut polls_of_program) = (left, 0);
-            let ready = self.queues.queue(queue);
             let pulse = self.pulse.get();
-            while let Some(task) = ready.pop() {
+            while left > 0
+                && let Some(task) = ready.pop()
+            {
                 left -= 1;
                 if let Some(pulse) = pulse {
                     pulse.run(&task);
@@ -183,25 +189,40 @@ impl Core {
                 if task.is(stand_in) {
                     polls_of_program += 1;
                     flow = poll_program();
-                    is_enough = flow.is_break();
-                } else if task.run().is_ready() {
-                    drop(self.tasks.remove(&task));
+                } else {
+                    self.run_task(&task);
                 }
                 if let Some(pulse) = pulse {
                     pulse.rest();
                 }
-                is_enough |= left == 0 || self.is_asked_to_stop(&ready);
-                if is_enough {
+                if flow.is_break() || self.is_asked_to_stop(&ready) {
+                    is_enough = true;
                     break;
                 }
             }
+            is_enough |= left == 0;
             let polls = left_before - left - polls_of_program;
             self.end_slice(queue, began, polls);
+            Counters::count(&self.counters.polls, u64::from(polls));
             // What it waits for does not wait for the turns of others.
             is_enough |= self.queues.latency(queue).is_some() && self.driver.borrow().has_submissions();
-            Counters::count(&self.counters.polls, u64::from(polls));
         }
         flow
+    }
+
+    fn run_task(&self, task: &TaskRef) {
+        match task.run() {
+            Run::Waits => {
+                if !task.is_in_set() {
+                    self.tasks.insert(task.clone());
+                }
+            }
+            Run::Ended => {
+                Counters::count(&self.counters.ended, 1);
+                drop(task.leave_set());
+            }
+            Run::WasOver => {}
+        }
     }
 
     /// A queue's turn begins. Time is taken only if others wait for theirs: alone a queue owes nobody.
@@ -232,7 +253,7 @@ impl Core {
         if self.controllers.is_any() {
             self.controllers.adjust(&self.queues, self.now());
         }
-        if self.is_preempted.replace(false) {
+        if self.attention.take(Reason::Preempted) {
             Counters::count(&self.counters.preemptions, 1);
         }
         self.remote.take_woken(|task| self.queues.push(task));
@@ -365,7 +386,11 @@ impl Core {
         // The timer runs from when the kernel knows of it.
         let turned = driver.turn(Wait::No, &mut notices);
         drop(driver);
-        self.is_preempted.set(!notices.is_empty());
+        if notices.is_empty() {
+            self.attention.clear(Reason::Preempted);
+        } else {
+            self.attention.set(Reason::Preempted);
+        }
         Self::give(&mut notices);
         self.notices.replace(notices);
         turned.expect("the ring takes what it is given");
@@ -373,31 +398,39 @@ impl Core {
 
     /// Whether the running task should yield: an event on the latency ring, or its time is over. A few loads, and no
     /// system call but when the task has woken one whose latency matters: from then on its time is measured.
+    #[inline]
     pub(crate) fn needs_preempt(&self) -> bool {
-        if self.queues.take_urgent_news() {
-            self.set_preempt_timer(self.queue_now.get());
+        if self.attention.is_idle() {
+            return false;
+        }
+        if self.attention.take(Reason::UrgentNews) {
+            self.set_preempt_timer(self.queue_now());
         }
         self.has_preempting_event()
     }
 
     /// The same, asked by the loop between two tasks of a queue.
+    #[inline]
     fn is_asked_to_stop(&self, queue: &Queue) -> bool {
+        if self.attention.is_idle() {
+            return false;
+        }
         // If it has no more to run, nobody is to be asked.
-        if self.queues.take_urgent_news() && !queue.is_empty() {
+        if self.attention.take(Reason::UrgentNews) && !queue.is_empty() {
             self.set_preempt_timer(queue.index());
         }
         self.has_preempting_event()
     }
 
     fn has_preempting_event(&self) -> bool {
-        self.is_preempted.get()
-            || self.are_urgent_under_way.get()
+        self.attention.has(Reason::Preempted)
+            || self.attention.has(Reason::UrgentUnderWay)
                 && self.driver.try_borrow().is_ok_and(|driver| driver.has_urgent_events())
     }
 
     /// The ring on which the running task's operations go.
     pub(crate) fn ring_now(&self) -> RingId {
-        match self.queues.latency(self.queue_now.get()) {
+        match self.queues.latency(self.queue_now()) {
             Some(_) => RingId::Latency,
             None => RingId::Main,
         }
@@ -405,7 +438,27 @@ impl Core {
 
     /// The queue of the running task.
     pub(crate) fn queue_now(&self) -> u32 {
-        self.queue_now.get()
+        self.queue_now.borrow().index()
+    }
+
+    /// All tasks that are not over.
+    pub(crate) fn all_tasks(&self) -> impl Iterator<Item = TaskRef> {
+        let new = self.queues.tasks().into_iter().filter(|task| !task.is_in_set() && !task.is_over());
+        self.tasks.iter().chain(new)
+    }
+
+    /// How many tasks are not over.
+    pub(crate) fn tasks_now(&self) -> usize {
+        usize::try_from(self.counters.spawned.get() - self.counters.ended.get()).expect("they are in memory")
+    }
+
+    /// As [`Self::spawn`], into the queue of the running task.
+    pub(crate) fn spawn_here<F>(&self, name: &str, future: F) -> JoinRef<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.spawn_into(name, &self.queue_now.borrow(), future)
     }
 
     pub(crate) fn spawn<F>(&self, name: &str, queue: u32, future: F) -> JoinRef<F::Output>
@@ -413,14 +466,24 @@ impl Core {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (task, join) = new_task(future, name, &self.queues.queue(queue));
+        self.spawn_into(name, &self.queues.queue(queue), future)
+    }
+
+    #[inline]
+    fn spawn_into<F>(&self, name: &str, queue: &Rc<Queue>, future: F) -> JoinRef<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let (task, join) = new_task(future, name, queue);
         if self.is_closed.get() {
             task.end(JoinError::Cancelled);
             return join;
         }
         Counters::count(&self.counters.spawned, 1);
-        self.tasks.insert(task.clone());
-        self.queues.push(task);
+        if task.enqueue() {
+            self.queues.activate(queue);
+        }
         join
     }
 
@@ -465,9 +528,12 @@ impl Core {
         let _current = CurrentGuard::new(&self.queues);
         loop {
             // One by one and outside of any borrow: what a future drops may end, wake and cancel others.
-            let Some(task) = self.tasks.first() else { break };
-            drop(self.tasks.remove(&task));
-            task.end(JoinError::Cancelled);
+            let Some(task) = self.tasks.first().or_else(|| self.queues.take_any()) else { break };
+            drop(task.leave_set());
+            if !task.is_over() {
+                Counters::count(&self.counters.ended, 1);
+                task.end(JoinError::Cancelled);
+            }
         }
         self.residents.clear();
         drop(self.queues.take_all());
@@ -500,7 +566,7 @@ impl Owner for PreemptTimer {
     fn completed(self: Rc<Self>, _: Completion) {
         if let Some(core) = self.0.upgrade() {
             core.is_preempt_timer_set.set(false);
-            core.is_preempted.set(true);
+            core.attention.set(Reason::Preempted);
         }
     }
 }

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![deny(unsafe_code)]
 
+mod attention;
 mod blocking;
 mod blocks;
 mod channel;

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::attention::{Attention, Reason};
 use crate::histogram::Histogram;
 use crate::schedule::Standing;
 use crate::sys::{Home, Queue, TaskRef};
@@ -19,8 +20,8 @@ use crate::sys::{Home, Queue, TaskRef};
 pub(crate) struct RunQueues {
     tree: RefCell<Tree>,
     home: Rc<Home>,
-    /// A queue whose latency matters has got something to run since this was last looked at.
-    has_urgent_news: Cell<bool>,
+    /// Is told when a queue whose latency matters has got something to run.
+    attention: Rc<Attention>,
     /// If it was asked for how long tasks wait: of every so many.
     delays_of_every: Cell<Option<NonZeroU32>>,
 }
@@ -75,13 +76,13 @@ pub struct QueueStats {
 
 impl RunQueues {
     /// The root group, and below it one queue, [`DEFAULT_QUEUE`].
-    pub(crate) fn new(home: &Rc<Home>) -> Self {
+    pub(crate) fn new(home: &Rc<Home>, attention: Rc<Attention>) -> Self {
         let root = Node::new("root", None, 1, None, Queue::new(ROOT_GROUP, home));
         let tree = Tree { nodes: vec![root], active: 0, last: DEFAULT_QUEUE };
         let queues = Self {
             tree: RefCell::new(tree),
             home: Rc::clone(home),
-            has_urgent_news: Cell::new(false),
+            attention,
             delays_of_every: Cell::new(None),
         };
         let default = queues.add("default", ROOT_GROUP, DEFAULT_SHARES, None);
@@ -128,7 +129,7 @@ impl RunQueues {
     pub(crate) fn activate(&self, queue: &Queue) {
         let tree = &mut *self.tree.borrow_mut();
         if tree.nodes[queue.index() as usize].latency.is_some() {
-            self.has_urgent_news.set(true);
+            self.attention.set(Reason::UrgentNews);
         }
         queue.set_active();
         tree.activate(queue.index());
@@ -213,11 +214,6 @@ impl RunQueues {
         self.tree.borrow().nodes[queue as usize].latency
     }
 
-    /// Whether a queue whose latency matters has got something to run since this was last asked.
-    pub(crate) fn take_urgent_news(&self) -> bool {
-        self.has_urgent_news.get() && self.has_urgent_news.take()
-    }
-
     /// The least such time of the queues that have something to run, but this one.
     pub(crate) fn most_urgent(&self, but: u32) -> Option<Duration> {
         let tree = self.tree.borrow();
@@ -263,14 +259,23 @@ impl RunQueues {
             .collect()
     }
 
+    /// All tasks that are ready.
+    pub(crate) fn tasks(&self) -> Vec<TaskRef> {
+        let tree = self.tree.borrow();
+        tree.nodes.iter().flat_map(|node| node.ready.iter()).collect()
+    }
+
+    /// Takes a task out, if any is ready.
+    pub(crate) fn take_any(&self) -> Option<TaskRef> {
+        let queue = self.next_queue()?;
+        let task = self.queue(queue).pop();
+        self.settle(queue, 0);
+        task
+    }
+
     /// Takes all tasks out.
     pub(crate) fn take_all(&self) -> Vec<TaskRef> {
-        let mut all = Vec::new();
-        while let Some(queue) = self.next_queue() {
-            all.extend(self.queue(queue).pop());
-            self.settle(queue, 0);
-        }
-        all
+        std::iter::from_fn(|| self.take_any()).collect()
     }
 }
 
@@ -351,13 +356,14 @@ const VIRTUAL_SCALE: u64 = 1024;
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::rc::Rc;
     use std::sync::Arc;
 
     use super::{DEFAULT_QUEUE, ROOT_GROUP, RunQueues};
     use crate::sys::{Home, Remote, TaskRef, new_task};
 
     fn queues() -> RunQueues {
-        RunQueues::new(&Home::new(&Arc::new(Remote::new().unwrap())))
+        RunQueues::new(&Home::new(&Arc::new(Remote::new().unwrap())), Rc::default())
     }
 
     fn task(queues: &RunQueues, queue: u32) -> TaskRef {

@@ -334,7 +334,7 @@ mod tests {
                 Shares::new(self.0.get())
             }
         }
-        let queues = RunQueues::new(&Home::new(&Arc::new(Remote::new().unwrap())));
+        let queues = RunQueues::new(&Home::new(&Arc::new(Remote::new().unwrap())), Rc::default());
         let (controllers, asked) = (Controllers::default(), Rc::new(Cell::new(0)));
         assert!(!controllers.is_any());
         controllers.add(DEFAULT_QUEUE, Box::new(Counting(Rc::default())));

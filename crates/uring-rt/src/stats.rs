@@ -116,7 +116,7 @@ impl ShardStats {
             parks_spared: counters.parks_spared.get(),
             polls: counters.polls.get(),
             tasks_spawned: counters.spawned.get(),
-            tasks: core.tasks.len(),
+            tasks: core.tasks_now(),
             preemptions: counters.preemptions.get(),
             stalls: core.pulse.get().map_or(0, |pulse| pulse.stalls()),
             timers_fired: counters.timers_fired.get(),

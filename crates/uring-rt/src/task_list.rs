@@ -58,7 +58,7 @@ impl TaskList {
                 });
             }
         }
-        for task in core.tasks.iter() {
+        for task in core.all_tasks() {
             if let Some(joiner) = task.joiner() {
                 waits.add_to(joiner, || format!("the end of task {}", task.name()));
             }
@@ -74,7 +74,7 @@ impl TaskList {
                 waits_for,
             }
         };
-        Self(core.tasks.iter().map(info).collect())
+        Self(core.all_tasks().map(info).collect())
     }
 
     /// One by one.

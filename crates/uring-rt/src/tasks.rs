@@ -138,7 +138,7 @@ impl TaskProvider for UringTasks {
         F: Future + 'static,
         F::Output: 'static,
     {
-        UringJoinHandle(self.0.spawn(name, self.0.queue_now(), future))
+        UringJoinHandle(self.0.spawn_here(name, future))
     }
 
     fn yield_now(&self) -> impl Future<Output = ()> + use<> {

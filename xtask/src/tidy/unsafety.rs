@@ -73,6 +73,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("crates/lane-runner/tests/fixture", &["uninit", "memory"]),
     // Counts allocations: a global allocator is an unsafe trait. Runs LMDB itself, for comparison.
     ("benches/src", &["alloc", "mapped"]),
+    // Buffers for other runtimes' contracts; a ring with nothing around it, which is the limit.
+    ("benches/uring/src", &["pages", "raw"]),
     ("crates/wal/tests/flips", &["alloc"]),
     ("crates/noun/tests/it", &["alloc"]),
     ("crates/sim/tests/allocations", &["alloc"]),
@@ -80,6 +82,6 @@ const MODULES: &[(&str, &[&str])] = &[
     ("crates/uring-rt/tests/quarantine", &["alloc", "raw"]),
     // Denies system calls to itself.
     ("crates/uring-rt/tests/denied", &["filter"]),
-    // Puts nodes on a stack, as tasks are.
-    ("crates/uring-rt/tests/models", &["woken"]),
+    // Puts nodes on a stack, as tasks are; counts references to what is freed with the last.
+    ("crates/uring-rt/tests/models", &["woken", "references"]),
 ];

@@ -43,8 +43,8 @@ pub(super) fn reads(path: &Path, depth: u64, count: u64) -> io::Result<Figures> 
         }
     };
     let clock = Clock::start();
-    for slot in 0..under_way.len() {
-        under_way[slot] = start(&mut ring, slot);
+    for (slot, block) in under_way.iter_mut().enumerate() {
+        *block = start(&mut ring, slot);
     }
     let mut done = 0;
     while done < count {
@@ -99,8 +99,8 @@ pub(super) fn stream(path: &Path, direction: Direction, chunk: usize) -> io::Res
         at
     };
     let clock = Clock::start();
-    for slot in 0..under_way.len() {
-        under_way[slot] = start(&mut ring, slot);
+    for (slot, at) in under_way.iter_mut().enumerate() {
+        *at = start(&mut ring, slot);
     }
     let mut done = 0;
     while done < chunks {

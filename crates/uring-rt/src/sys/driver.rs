@@ -10,7 +10,6 @@ mod outcome;
 mod polled;
 mod samples;
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -32,6 +31,7 @@ use super::erased::Erased;
 use super::message::USER_DATA_SILENT;
 use super::ring::{Cqe, Registered, Ring, Wait, is_harmless, picked_buffer};
 use super::sqe::{Op, Prepared, Sqe};
+use crate::attention::{Attention, Reason};
 use crate::clock::monotonic;
 use crate::schedule::Charge;
 use crate::slots::{Key, Slots};
@@ -105,8 +105,8 @@ pub(crate) struct Driver {
     poll: Option<usize>,
     /// Freed after all rings were drained, or not at all.
     records: ManuallyDrop<Slots<Record>>,
-    /// Whether something may be under way on the latency ring.
-    are_urgent_under_way: Rc<Cell<bool>>,
+    /// Is told whether something may be under way on the latency ring.
+    attention: Rc<Attention>,
     cqes: Vec<Cqe>,
     /// What rings look up for good, those to come, too.
     arena: Option<Rc<DmaArena>>,
@@ -209,7 +209,7 @@ impl Driver {
             poll: None,
             lanes: std::iter::once(main).chain(latency).map(lane).collect(),
             records: ManuallyDrop::new(Slots::new()),
-            are_urgent_under_way: Rc::default(),
+            attention: Rc::default(),
             cqes: Vec::new(),
             arena: None,
             counters: DriverCounters::default(),
@@ -289,7 +289,7 @@ impl Driver {
         let lane = self.lane_of(ring);
         self.lanes[lane].in_flight += 1;
         if self.latency == Some(lane) {
-            self.are_urgent_under_way.set(true);
+            self.attention.set(Reason::UrgentUnderWay);
         }
         Ok((key, Sqe { user_data: key.to_bits(), is_linked: false, op }))
     }
@@ -369,9 +369,9 @@ impl Driver {
         lane.is_some_and(|lane| lane.in_flight > 0 && lane.ring.has_events())
     }
 
-    /// Tells whether [`Self::has_urgent_events`] is worth asking, without a borrow of the driver.
-    pub(crate) fn are_urgent_under_way(&self) -> Rc<Cell<bool>> {
-        Rc::clone(&self.are_urgent_under_way)
+    /// Tells, without a borrow of the driver, whether [`Self::has_urgent_events`] is worth asking.
+    pub(crate) fn attention(&self) -> Rc<Attention> {
+        Rc::clone(&self.attention)
     }
 
     /// Whether a ring has news, or was given something that it does not know of yet.
@@ -611,8 +611,8 @@ impl Driver {
             self.complete(lane, cqe, notices);
         }
         self.cqes = cqes;
-        if self.latency == Some(lane) {
-            self.are_urgent_under_way.set(self.lanes[lane].in_flight > 0);
+        if self.latency == Some(lane) && self.lanes[lane].in_flight == 0 {
+            self.attention.clear(Reason::UrgentUnderWay);
         }
     }
 

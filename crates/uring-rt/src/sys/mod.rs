@@ -51,7 +51,9 @@ pub(crate) use remote::Remote;
 pub(crate) use ring::{Registered, Ring, Wait};
 pub(crate) use spsc::{Consumer, Producer, queue};
 pub(crate) use sqe::{Prepared, Stat};
-pub(crate) use task::{CurrentGuard, Home, JoinRef, Queue, TaskRef, TaskSet, new_task, note_wait, woken_by};
+pub(crate) use task::{
+    CurrentGuard, Home, JoinRef, Queue, Run, TaskRef, TaskSet, new_task, note_wait, woken_by,
+};
 pub(crate) use threads::ThreadsRing;
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};

@@ -78,6 +78,17 @@ pub(crate) struct Header {
     name: Name,
 }
 
+/// How a task's turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// It waits for something.
+    Waits,
+    /// Its future is gone.
+    Ended,
+    /// Its future was gone before.
+    WasOver,
+}
+
 /// What the task's thread notes of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct State(u8);
@@ -114,6 +125,7 @@ impl Home {
 }
 
 /// Makes a task of `future`, for this thread and this queue, in which it is not yet.
+#[inline]
 pub(crate) fn new_task<F>(future: F, name: &str, queue: &Rc<Queue>) -> (TaskRef, JoinRef<F::Output>)
 where
     F: Future + 'static,
@@ -147,23 +159,27 @@ where
 }
 
 impl TaskRef {
-    /// Polls the task once, unless it is over. Tells whether it is over now.
-    pub(crate) fn run(&self) -> Poll<()> {
+    /// Polls the task once, unless it is over.
+    #[inline]
+    pub(crate) fn run(&self) -> Run {
         let header = self.header();
         let state = header.state.get();
-        if state.has(State::OVER.with(State::ABORTED)) {
+        if state.has(State::OVER) {
+            return Run::WasOver;
+        }
+        if state.has(State::ABORTED) {
             self.end(JoinError::Cancelled);
-            return Poll::Ready(());
+            return Run::Ended;
         }
         header.polls.set(header.polls.get().wrapping_add(1));
-        // SAFETY: the waker borrows the reference that `self` is, and is not dropped.
-        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker(self.header)) });
         // SAFETY: the table is that of the task's type, this is its thread, and it is not over.
-        let polled = unsafe { (header.table.poll)(self.header, &mut Context::from_waker(&waker)) };
-        if polled.is_ready() {
-            self.finish();
+        match unsafe { (header.table.poll)(self.header) } {
+            Poll::Pending => Run::Waits,
+            Poll::Ready(()) => {
+                self.finish();
+                Run::Ended
+            }
         }
-        polled
     }
 
     /// Drops the future where it stands, unless the task is over; joining it then gives `error`.
@@ -328,17 +344,42 @@ impl Drop for TaskRef {
 }
 
 impl TaskRef {
+    /// Has `waker` woken when the task is over, which it is not, and nobody else.
+    fn set_joiner(&self, waker: &Waker) {
+        let place = self.header().joiner.get();
+        // SAFETY: this is the task's thread, and no other borrow exists: that in `finish` has ended.
+        if let Some(joiner) = unsafe { &*place } {
+            if joiner.will_wake(waker) {
+                return;
+            }
+            // SAFETY: as above.
+            let before = unsafe { (*place).take() };
+            // Dropped when nothing is borrowed any more: it may be of any kind.
+            drop(before);
+        }
+        let joiner = Wakee::of(waker);
+        if self.is_over() {
+            // By what was dropped or cloned there, which may be of any kind.
+            return joiner.wake();
+        }
+        // SAFETY: as above. None is there: this is called for the one handle to the task.
+        unsafe { place.write(Some(joiner)) };
+    }
+
     /// This is the thread's last reference.
     #[inline(never)]
     fn let_go(&self) {
-        // Nobody can wake it any more who would be heard.
-        self.end(JoinError::Cancelled);
         let header = self.header();
-        let left = header.local.get() - 1;
-        header.local.set(left);
-        if left > 0 {
-            return;
+        if !self.is_over() {
+            // Nobody can wake it any more who would be heard.
+            self.end(JoinError::Cancelled);
+            if header.local.get() > 1 {
+                // What its future did left another.
+                header.local.set(header.local.get() - 1);
+                return;
+            }
         }
+        header.local.set(0);
         // SAFETY: there is none of `local` left, so that nobody uses it again.
         let queue = ManuallyDrop::into_inner(unsafe { ptr::read(&raw const header.queue) });
         if header.shared.is_last() {
@@ -359,18 +400,10 @@ pub(crate) struct JoinRef<T> {
 
 impl<T> JoinRef<T> {
     /// The output, once; else `cx` is woken when it is there.
+    #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
-        let header = self.task.header();
         if !self.task.is_over() {
-            // SAFETY: this is the task's thread, and no other borrow exists: that in `finish` has ended.
-            let joiner = unsafe { &*header.joiner.get() };
-            if !joiner.as_ref().is_some_and(|joiner| joiner.will_wake(cx.waker())) {
-                let joiner = Wakee::of(cx.waker());
-                // SAFETY: as above.
-                let before = unsafe { (*header.joiner.get()).replace(joiner) };
-                // Dropped when nothing is borrowed any more: it may be of any kind.
-                drop(before);
-            }
+            self.task.set_joiner(cx.waker());
             return Poll::Pending;
         }
         // SAFETY: the task's output is a `T`, and this is its thread.
@@ -396,6 +429,7 @@ impl<T> JoinRef<T> {
 }
 
 impl<T> Drop for JoinRef<T> {
+    #[inline]
     fn drop(&mut self) {
         let header = self.task.header();
         let state = header.state.get();

@@ -203,6 +203,25 @@ fn a_task_that_wakes_an_urgent_one_is_asked_to_yield() {
     });
 }
 
+/// A file is cut by the ring if that can, else by a thread: the same either way.
+#[test]
+fn files_are_cut_on_the_ring_if_it_can() {
+    for can_truncate in [true, false] {
+        let root = tempfile::tempdir().unwrap();
+        let (runtime, [main, _]) = runtime(Adversary { can_truncate, ..prompt() }, Duration::from_secs(2));
+        let world = runtime.providers(root.path(), 1).unwrap();
+        runtime.block_on(async {
+            let options = OpenOptions::read_write().create();
+            let file = world.storage().open("f".as_ref(), options).await.unwrap();
+            file.set_len(10_000).await.unwrap();
+            file.set_len(5000).await.unwrap();
+            assert_eq!(file.metadata().await.unwrap().len, 5000);
+        });
+        let cuts = main.borrow().iter().filter(|seen| **seen == Seen::Pushed("truncate")).count();
+        assert_eq!(cuts, if can_truncate { 2 } else { 0 });
+    }
+}
+
 /// What a task whose latency matters waits for is known to the kernel before others compute, be it bytes or a disk: or it
 /// would not begin to happen before they are done.
 #[test]
@@ -241,23 +260,4 @@ fn what_an_urgent_task_waits_for_is_submitted_before_others_run() {
             waits.abort();
         }
     });
-}
-
-/// A file is cut by the ring if that can, else by a thread: the same either way.
-#[test]
-fn files_are_cut_on_the_ring_if_it_can() {
-    for can_truncate in [true, false] {
-        let root = tempfile::tempdir().unwrap();
-        let (runtime, [main, _]) = runtime(Adversary { can_truncate, ..prompt() }, Duration::from_secs(2));
-        let world = runtime.providers(root.path(), 1).unwrap();
-        runtime.block_on(async {
-            let options = OpenOptions::read_write().create();
-            let file = world.storage().open("f".as_ref(), options).await.unwrap();
-            file.set_len(10_000).await.unwrap();
-            file.set_len(5000).await.unwrap();
-            assert_eq!(file.metadata().await.unwrap().len, 5000);
-        });
-        let cuts = main.borrow().iter().filter(|seen| **seen == Seen::Pushed("truncate")).count();
-        assert_eq!(cuts, if can_truncate { 2 } else { 0 });
-    }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use samestep_provider_traits::{Providers, TaskProvider};
+use samestep_provider_traits::{Providers, TaskProvider, TimeProvider};
 
 use super::{loops::prompt, runtime};
 use crate::{DeadlineController, DeadlineWork, Latency, Shares, TaskGroup};
@@ -40,8 +40,10 @@ fn a_queue_that_falls_behind_gets_more_turns() {
             })
         });
         // How much of a fifth of a second the first gets, from when it has so many shares.
+        let give_up = world.time().now() + Duration::from_secs(30);
         let part_with = async |shares| {
             while look().0 != shares {
+                assert!(world.time().now() < give_up, "nobody changed the shares");
                 tasks.yield_now().await;
             }
             let (_, urgent, bulk) = look();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use samestep_provider_traits::{AlignedBuf, File, OpenOptions, Providers, StorageProvider};
 use samestep_uring_rt::{
-    Driver, DriverChoice, PollChoice, Polling, Runtime, StartError, UringFile, UringProviders,
+    Driver, DriverChoice, PollChoice, Polling, Registration, Runtime, StartError, UringFile, UringProviders,
 };
 
 use crate::start_as_nobody;
@@ -23,6 +23,11 @@ pub(crate) fn with_poll_queue() {
         for bytes in [4096, 65_536, 262_144, 524_288, 1 << 20, 4 << 20, LARGEST] {
             sizes(&file, runtime, bytes, part).await;
         }
+        arena(&world, runtime).await;
+    });
+    on_disk(PollChoice::WherePossible, async |world, runtime| {
+        drop(runtime.alloc_dma(1));
+        arena(&world, runtime).await;
     });
     on_disk(PollChoice::WherePossible, async |world, _| {
         let file = open(&world, "empty").await;
@@ -45,6 +50,37 @@ pub(crate) fn with_poll_queue() {
         assert!(is_filled(&file, LARGEST, 7).await);
         println!("a ring of 4 | 32 MiB wait for their turn");
     });
+}
+
+/// Buffers of the arena go to the poll ring as registered memory, whichever of the two was made first.
+async fn arena(world: &UringProviders, runtime: &Runtime) {
+    let file = open(world, "arena").await;
+    fill(&file, 1 << 20, 1).await;
+    file.sync_all().await.unwrap();
+    let before = runtime.stats();
+    for bytes in [4096, 262_144, 1 << 20] {
+        let mut buf = world.storage().alloc_dma(bytes);
+        assert!(buf.is_in_arena());
+        for (number, bytes) in (0_usize..).zip(buf.chunks_mut(512)) {
+            bytes.fill(u8::try_from(number % 251).unwrap());
+        }
+        let (outcome, buf) = file.write_all_at(buf, 0).await;
+        outcome.unwrap();
+        let (outcome, read) = file.read_exact_at(world.storage().alloc_dma(bytes), 0).await;
+        outcome.unwrap();
+        assert!(read[..] == buf[..], "{bytes} bytes");
+    }
+    let now = runtime.stats();
+    let registered = now.registered_operations - before.registered_operations;
+    let arena = runtime.info().arena();
+    let is_registered = matches!(arena.registration, Registration::Shared | Registration::Each);
+    assert!(is_registered && registered > 0, "{arena}");
+    assert_eq!(
+        registered,
+        now.poll_completions - before.poll_completions,
+        "all were polled, and all registered"
+    );
+    println!("arena | {registered} polled operations on registered memory, {}", arena.registration);
 }
 
 /// Writes and reads of one size: each ends by polling, and for reads the device interrupts nobody. Writes of ext4 do

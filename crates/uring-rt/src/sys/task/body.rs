@@ -9,11 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use samestep_provider_traits::JoinError;
 
-use super::blocks::{self, Blocks};
+use super::blocks::{self, Blocks, Size};
+use super::waker::raw_waker;
 use super::{Header, State};
 
 /// A task, whole.
@@ -39,12 +40,12 @@ impl<F: Future> Body<F> {
 /// What must be known of a task's type.
 pub(super) struct Table {
     /// Polls the future. Tells whether it is over.
-    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<()>,
+    pub(super) poll: unsafe fn(NonNull<Header>) -> Poll<()>,
     /// Drops the future, with this as its output.
     pub(super) end: unsafe fn(NonNull<Header>, JoinError),
     /// Where the body is, in bytes from the header.
     body: usize,
-    layout: Layout,
+    size: Size,
 }
 
 impl Table {
@@ -54,7 +55,7 @@ impl Table {
                 poll: poll::<F>,
                 end: end::<F>,
                 body: offset_of!(Task<F>, body),
-                layout: Layout::new::<Task<F>>(),
+                size: Size::of(Layout::new::<Task<F>>()),
             }
         }
     }
@@ -64,12 +65,14 @@ impl Table {
 ///
 /// `task` is a `Task<F>` that is not over, on its thread, and outside of this call's caller nobody refers to its body:
 /// a task that is polled is in no queue, and `end` is not called while one is polled.
-unsafe fn poll<F: Future>(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<()> {
+unsafe fn poll<F: Future>(task: NonNull<Header>) -> Poll<()> {
+    // SAFETY: the waker borrows the caller's reference, and is not dropped.
+    let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker(task)) });
     // SAFETY: the caller's promise.
     let future = unsafe { &mut *future_of::<F>(task) };
     // SAFETY: the future stays where it was written until it is dropped there.
     let future = unsafe { Pin::new_unchecked(future) };
-    let output = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+    let output = match catch_unwind(AssertUnwindSafe(|| future.poll(&mut Context::from_waker(&waker)))) {
         Ok(Poll::Pending) => return Poll::Pending,
         Ok(Poll::Ready(output)) => Ok(output),
         Err(payload) => Err(panicked(payload)),
@@ -121,6 +124,7 @@ unsafe fn replace_future<F: Future>(task: NonNull<Header>, mut output: Result<F:
 /// # Safety
 ///
 /// The task's output is a `T`, and this is its thread.
+#[inline]
 pub(super) unsafe fn take_output<T>(task: NonNull<Header>) -> Option<Result<T, JoinError>> {
     // SAFETY: the caller has a reference.
     let state = unsafe { &task.as_ref().state };
@@ -173,18 +177,19 @@ fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
 /// # Safety
 ///
 /// No reference to the task is left.
+#[inline]
 pub(super) unsafe fn free(task: NonNull<Header>, blocks: Option<&Blocks>) {
     // SAFETY: the memory is there, and nobody else has it.
     let header = unsafe { task.as_ref() };
     // There is nothing to drop: the last reference of its thread ended it, an output is dropped with its handle, or
     // without one at once, and who joins is forgotten with either.
-    let layout = header.table.layout;
-    let remote = header.shared.has_wakers().then_some(header.remote);
+    let size = &header.table.size;
+    let remote = header.shared.had_wakers().then_some(header.remote);
     match blocks {
-        // SAFETY: it came from blocks with this layout.
-        Some(blocks) => unsafe { blocks.put(task.cast(), layout) },
+        // SAFETY: it came from blocks with the layout of this size.
+        Some(blocks) => unsafe { blocks.put(task.cast(), size) },
         // SAFETY: as above.
-        None => unsafe { blocks::free(task.cast(), layout) },
+        None => unsafe { blocks::free(task.cast(), size) },
     }
     if let Some(remote) = remote {
         // SAFETY: the count was raised when the flag was set, once, and this is the one time it is lowered.

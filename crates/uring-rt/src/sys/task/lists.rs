@@ -55,11 +55,17 @@ impl Queue {
 
     /// How many tasks are ready, which it counts.
     pub(crate) fn count(&self) -> usize {
-        let next = |task: &NonNull<Header>| {
-            // SAFETY: what is in the queue has a reference that is the queue's.
-            unsafe { task.as_ref() }.next_ready.get()
-        };
-        std::iter::successors(self.first.get(), next).count()
+        self.iter().count()
+    }
+
+    /// The tasks that are ready. Ends early if the task to come next is taken out meanwhile.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = TaskRef> {
+        let mut next = self.first.get().map(task_in_list);
+        std::iter::from_fn(move || {
+            let task = next.take()?;
+            next = task.header().next_ready.get().map(task_in_list);
+            Some(task)
+        })
     }
 
     /// Whether nobody counts on it to have something to run.
@@ -121,6 +127,30 @@ impl TaskRef {
     }
 }
 
+impl TaskRef {
+    /// Whether the task is in a [`TaskSet`].
+    #[inline]
+    pub(crate) fn is_in_set(&self) -> bool {
+        self.header().link.get().is_some()
+    }
+
+    /// Takes the task out of the set that it is in, if any, and gives the reference that the set had.
+    #[inline]
+    pub(crate) fn leave_set(&self) -> Option<Self> {
+        let header = self.header();
+        let link = header.link.take()?;
+        let next = header.next.take();
+        // SAFETY: it is in the set, or in a task of it, which has a reference.
+        unsafe { link.as_ref() }.set(next);
+        if let Some(next) = next {
+            // SAFETY: it is in the set, which has a reference.
+            unsafe { next.as_ref() }.link.set(Some(link));
+        }
+        // SAFETY: the reference was the set's, and this is the thread of all its tasks: neither is `Send`.
+        Some(unsafe { Self::from_raw(self.header) })
+    }
+}
+
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Queue")
@@ -130,6 +160,12 @@ impl std::fmt::Debug for Queue {
     }
 }
 
+/// Another reference to what a queue or set points at, or a task that is in there.
+fn task_in_list(header: NonNull<Header>) -> TaskRef {
+    // SAFETY: that is in there, too, and so has a reference, which is not dropped here: only its clone is.
+    TaskRef::clone(&ManuallyDrop::new(unsafe { TaskRef::from_raw(header) }))
+}
+
 /// What points at a task of a set: the set, or the `next` of the task before it.
 pub(super) type Link = Cell<Option<NonNull<Header>>>;
 
@@ -137,12 +173,11 @@ pub(super) type Link = Cell<Option<NonNull<Header>>>;
 pub(crate) struct TaskSet {
     /// In a place of its own, as tasks point at it.
     first: Box<Link>,
-    len: Cell<usize>,
 }
 
 impl TaskSet {
     pub(crate) fn new() -> Self {
-        Self { first: Box::new(Cell::new(None)), len: Cell::new(0) }
+        Self { first: Box::new(Cell::new(None)) }
     }
 
     /// Adds a task.
@@ -161,42 +196,18 @@ impl TaskSet {
         if let Some(next) = next {
             of(next).link.set(Some(NonNull::from(&of(header).next)));
         }
-        self.len.set(self.len.get() + 1);
-    }
-
-    /// Takes a task out, if it is in a set; which is then this one.
-    pub(crate) fn remove(&self, task: &TaskRef) -> Option<TaskRef> {
-        let header = task.header();
-        let link = header.link.take()?;
-        let next = header.next.take();
-        // SAFETY: it is in the set, or in a task of it, which has a reference.
-        unsafe { link.as_ref() }.set(next);
-        if let Some(next) = next {
-            // SAFETY: it is in the set, which has a reference.
-            unsafe { next.as_ref() }.link.set(Some(link));
-        }
-        self.len.set(self.len.get() - 1);
-        // SAFETY: the reference was the set's, and this is the thread of all its tasks: neither is `Send`.
-        Some(unsafe { TaskRef::from_raw(task.header) })
     }
 
     pub(crate) fn first(&self) -> Option<TaskRef> {
         self.iter().next()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len.get()
-    }
-
     /// The tasks, the latest first. Ends early if the task to come next is taken out meanwhile.
     pub(crate) fn iter(&self) -> impl Iterator<Item = TaskRef> {
-        // SAFETY: what a set, or a task in a set, points at is in the set, which has a reference to it: it is not
-        // dropped here, only its clone is.
-        let of = |header| TaskRef::clone(&ManuallyDrop::new(unsafe { TaskRef::from_raw(header) }));
-        let mut next = self.first.get().map(of);
+        let mut next = self.first.get().map(task_in_list);
         std::iter::from_fn(move || {
             let task = next.take()?;
-            next = task.header().next.get().map(of);
+            next = task.header().next.get().map(task_in_list);
             Some(task)
         })
     }
@@ -205,13 +216,13 @@ impl TaskSet {
 impl Drop for TaskSet {
     fn drop(&mut self) {
         while let Some(task) = self.first() {
-            drop(self.remove(&task));
+            drop(task.leave_set());
         }
     }
 }
 
 impl std::fmt::Debug for TaskSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TaskSet").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("TaskSet").finish_non_exhaustive()
     }
 }

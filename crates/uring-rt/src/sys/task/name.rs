@@ -1,57 +1,55 @@
 //! Names in place.
 
-/// A name of at most 23 bytes.
+/// A name of at most 23 bytes; the last byte is how many it has.
 #[derive(Clone, Copy)]
-pub(super) struct Name {
-    bytes: [u8; NAME_BYTES_MAX],
-    len: u8,
-}
+pub(super) struct Name([[u8; 8]; 3]);
 
 impl Name {
     /// As much of `name` as there is room for, cut between characters.
     #[inline]
     pub(super) fn new(name: &str) -> Self {
         let name = name.as_bytes();
-        let len = if name.len() <= NAME_BYTES_MAX { name.len() } else { cut_len(name) };
-        let mut bytes = [0; NAME_BYTES_MAX];
-        // Names are short: moves of a fixed size, which may overlap, are cheaper than a call that copies.
-        match len {
-            16.. => {
-                bytes[..16].copy_from_slice(&name[..16]);
-                bytes[len - 8..len].copy_from_slice(&name[len - 8..len]);
+        let name = if name.len() <= NAME_BYTES_MAX { name } else { cut(name) };
+        // Names are short: words that may overlap are cheaper than a call that copies.
+        let [mut one, mut two, mut three] = [0; 3];
+        let len = name.len();
+        if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            one = u64::from_le_bytes(*first);
+            let last = u64::from_le_bytes(*last);
+            if let Some(second) = name[8..].first_chunk() {
+                two = u64::from_le_bytes(*second);
+                // There are 16 to 23; of none nothing is left by the two shifts.
+                three = last >> 8 >> (8 * (NAME_BYTES_MAX - len));
+            } else {
+                two = last >> 8 >> (8 * (15 - len));
             }
-            8.. => {
-                bytes[..8].copy_from_slice(&name[..8]);
-                bytes[len - 8..len].copy_from_slice(&name[len - 8..len]);
-            }
-            4.. => {
-                bytes[..4].copy_from_slice(&name[..4]);
-                bytes[len - 4..len].copy_from_slice(&name[len - 4..len]);
-            }
-            1.. => {
-                bytes[0] = name[0];
-                bytes[len / 2] = name[len / 2];
-                bytes[len - 1] = name[len - 1];
-            }
-            0 => {}
+        } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            one = u64::from(u32::from_le_bytes(*first))
+                | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4));
+        } else if let (Some(first), Some(last)) = (name.first(), name.last()) {
+            let middle = u64::from(name[len / 2]) << (8 * (len / 2));
+            one = u64::from(*first) | middle | u64::from(*last) << (8 * (len - 1));
         }
-        Self { bytes, len: u8::try_from(len).expect("names are short") }
+        three |= (len as u64) << 56;
+        Self([one.to_le_bytes(), two.to_le_bytes(), three.to_le_bytes()])
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+        let bytes = self.0.as_flattened();
+        bytes.get(..usize::from(bytes[NAME_BYTES_MAX])).unwrap_or_default()
     }
 
     pub(super) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).expect("cut between characters")
+        std::str::from_utf8(self.as_bytes()).expect("cut between characters")
     }
 }
 
-/// The last boundary of characters within the longest name.
+/// What is before the last boundary of characters within the longest name.
 #[cold]
-fn cut_len(name: &[u8]) -> usize {
+fn cut(name: &[u8]) -> &[u8] {
     // Bytes that begin with 10 in binary continue a character.
-    (0..=NAME_BYTES_MAX).rev().find(|at| name[*at] & 0xC0 != 0x80).unwrap_or(0)
+    let len = (0..=NAME_BYTES_MAX).rev().find(|at| name[*at] & 0xC0 != 0x80).unwrap_or(0);
+    &name[..len]
 }
 
 const NAME_BYTES_MAX: usize = 23;

@@ -19,6 +19,7 @@ pub(super) enum Wakee {
 
 impl Wakee {
     /// Wakes whom `waker` wakes.
+    #[inline]
     pub(super) fn of(waker: &Waker) -> Self {
         if let Some(task) = task_of(waker) {
             // SAFETY: the waker has a reference.
@@ -48,6 +49,7 @@ impl Wakee {
         }
     }
 
+    #[inline]
     pub(super) fn wake(self) {
         match self {
             Self::Local(task) => {
@@ -116,6 +118,7 @@ pub(super) unsafe fn schedule(task: NonNull<Header>) {
 }
 
 /// Puts a task of this thread into its queue.
+#[inline]
 fn enqueue(task: TaskRef, here: Current) {
     let queue = Rc::as_ptr(&task.header().queue);
     if task.enqueue() {
@@ -151,6 +154,7 @@ unsafe fn summon(task: NonNull<Header>) {
     unsafe { remote.push(task) };
 }
 
+#[inline]
 pub(super) fn raw_waker(task: NonNull<Header>) -> RawWaker {
     RawWaker::new(task.as_ptr().cast_const().cast(), &VTABLE)
 }
