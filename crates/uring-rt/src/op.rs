@@ -117,6 +117,7 @@ impl Op {
 impl Future for Op {
     type Output = Outcome;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let outcome = match &mut self.state {
             State::UnderWay(key) => {

@@ -71,6 +71,7 @@ impl<T> Slots<T> {
         Self { places: Vec::new(), free: None, len: 0 }
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, value: T) -> Key {
         self.len += 1;
         let Some(index) = self.free else {
@@ -86,6 +87,7 @@ impl<T> Slots<T> {
     }
 
     /// Takes what `key` names, or nothing if it is stale.
+    #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let slot = self.places.get_mut(key.index() as usize)?;
         if slot.generation != key.generation() || matches!(slot.state, State::Free(_)) {
@@ -100,6 +102,7 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.places.get_mut(key.index() as usize)? {
             Slot { generation, state: State::Full(value) } if *generation == key.generation() => Some(value),

@@ -1,18 +1,4 @@
 //! What devices can do, and the file that says so.
-//!
-//! ```text
-//! # What follows a number sign is for people.
-//! [/var/lib/data]
-//! read_bytes_per_s = 2100000000
-//! write_bytes_per_s = 1500000000
-//! reads_per_s = 95000
-//! writes_per_s = 80000
-//! latency_goal_us = 100
-//! part_bytes_max = 65536
-//! ```
-//!
-//! A section is named by a folder, and is about the device below it, or by the numbers of a device, as `[259:0]`. The
-//! numbers of a disk may change when the machine starts; a folder stays.
 
 use std::fmt;
 use std::io;
@@ -50,6 +36,31 @@ pub struct DeviceProperties {
 ///
 /// Clones are handles to the same devices: all runtimes that were built with clones of one keep each device's budget
 /// together.
+///
+/// # The file
+///
+/// `samestep-uring tune` writes it. A section is named by a folder, and is about the device below it, or by the numbers of
+/// a device, as `[259:0]`: those of a disk may change when the machine starts, a folder stays. Each section tells all of
+/// [`DeviceProperties`], times in microseconds; what follows a number sign is for people.
+///
+/// ```
+/// use samestep_uring_rt::{IoProperties, Runtime};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let known = IoProperties::parse(
+///     "[.]   # the disk on which we are
+///      read_bytes_per_s = 2100000000
+///      write_bytes_per_s = 1500000000
+///      reads_per_s = 95000
+///      writes_per_s = 80000
+///      latency_goal_us = 100
+///      part_bytes_max = 65536",
+/// )?;
+/// let builder = Runtime::builder().io_properties(known);
+/// # drop(builder);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct IoProperties {
     devices: Vec<Arc<Known>>,

@@ -262,6 +262,7 @@ impl Driver {
         Ok(one)
     }
 
+    #[inline]
     fn record(
         &mut self,
         ring: RingId,
@@ -295,6 +296,7 @@ impl Driver {
     }
 
     /// The outcome of an awaited operation once it has ended; else `cx` is woken then.
+    #[inline]
     pub(crate) fn poll(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<Outcome> {
         let record = self.records.get_mut(key).expect("the record of a future that has not ended stays");
         match &mut record.state {
@@ -557,6 +559,7 @@ impl Driver {
         }
     }
 
+    #[inline]
     fn take(&mut self, key: Key) -> Outcome {
         let record = self.records.remove(key).expect("looked at by the caller");
         let State::Ended(result) = record.state else { unreachable!("looked at by the caller") };

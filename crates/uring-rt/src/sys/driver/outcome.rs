@@ -24,6 +24,7 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
+    #[inline]
     pub(super) fn new(value: Erased, fills: Option<u32>, result: i32) -> Self {
         let filled = fills.map(|len| {
             let count = u32::try_from(result).unwrap_or(0);
