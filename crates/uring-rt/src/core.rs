@@ -262,14 +262,17 @@ impl Core {
         let mut wait = Wait::No;
         let mut idle_since_ns = None;
         if self.queues.is_empty() && !self.driver.borrow().is_polling() {
-            if !self.spin.is_wanted() {
-                wait = self.prepare_to_wait();
-            } else if !self.driver.borrow().has_work() {
-                // What there is to submit was submitted before.
-                idle_since_ns = Some(self.now_ns());
-                if !self.spins_awake() {
-                    wait = self.prepare_to_wait();
+            // What there is to submit is submitted before anybody looks around.
+            let may_spin = self.spin.is_wanted();
+            if may_spin && !self.driver.borrow().has_work() {
+                idle_since_ns = self.look_around();
+                if idle_since_ns.is_none() {
+                    self.remote.take_woken(|task| self.queues.push(task));
+                    self.fire_timers();
                 }
+            }
+            if !may_spin || idle_since_ns.is_some() {
+                wait = self.prepare_to_wait();
             }
         }
         if wait != Wait::No || self.driver.borrow().has_work() {
@@ -301,22 +304,32 @@ impl Core {
         }
     }
 
-    /// Looks around for a while, if that is worth it. Tells whether something came.
-    fn spins_awake(&self) -> bool {
-        let Some(lasts_ns) = self.spin.lasts_ns() else { return false };
+    /// Looks around for a while, if that is worth it. Tells since when, if nothing came.
+    fn look_around(&self) -> Option<u64> {
+        let Some(lasts_ns) = self.spin.lasts_ns() else { return Some(self.now_ns()) };
         let due_ns = self.next_event().unwrap_or(u64::MAX);
-        let end_ns = self.now_ns().saturating_add(lasts_ns);
+        // What comes at once is not worth a look at the clock, which takes as long as it does.
+        let mut since_ns = None;
         loop {
-            let has_come = self.remote.has_woken() || self.driver.borrow().has_work();
+            for look in 0..LOOKS_A_CLOCK {
+                let has_work = || look % LOOKS_A_RING == 0 && self.driver.borrow().has_work();
+                if self.remote.has_woken() || has_work() {
+                    self.spin.note(since_ns.map_or(0, |since_ns| self.now_ns().saturating_sub(since_ns)));
+                    Counters::count(&self.counters.parks_spared, 1);
+                    return None;
+                }
+                std::hint::spin_loop();
+            }
             let now_ns = self.now_ns();
-            if has_come || now_ns >= due_ns {
+            let since_ns = *since_ns.get_or_insert(now_ns);
+            if now_ns >= due_ns {
+                self.spin.note(now_ns.saturating_sub(since_ns));
                 Counters::count(&self.counters.parks_spared, 1);
-                return true;
+                return None;
             }
-            if now_ns >= end_ns {
-                return false;
+            if now_ns >= since_ns.saturating_add(lasts_ns) {
+                return Some(since_ns);
             }
-            std::hint::spin_loop();
         }
     }
 
@@ -589,5 +602,8 @@ impl Drop for EndOnDrop {
     }
 }
 
+/// How often a shard that looks around does so before it asks for the time, and before it looks at its rings.
+const LOOKS_A_CLOCK: u32 = 32;
+const LOOKS_A_RING: u32 = 8;
 /// So many polls, and the loop looks around.
 const POLLS_MAX: u32 = 64;
