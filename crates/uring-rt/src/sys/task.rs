@@ -492,3 +492,6 @@ pub(super) unsafe fn release(task: NonNull<Header>) {
 
 /// So many bits of the number of polls are in a note.
 const NOTED_POLLS: u32 = 0x00ff_ffff;
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,14 @@
 //! What the loop asks of its rings, by their logs.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use samestep_provider_traits::{
-    File, JoinHandle, NetworkProvider, OpenOptions, Providers, StorageProvider, TaskProvider, TcpListener,
-    TcpStream, TimeProvider,
+    File, JoinError, JoinHandle, NetworkProvider, OpenOptions, Providers, StorageProvider, TaskProvider,
+    TcpListener, TcpStream, TimeProvider,
 };
 
 use super::runtime;
@@ -260,4 +262,45 @@ fn what_an_urgent_task_waits_for_is_submitted_before_others_run() {
             waits.abort();
         }
     });
+}
+
+/// However much there is to poll, the loop looks around after every so many polls: whoever yields in a circle keeps
+/// neither timers nor rings waiting.
+#[test]
+fn the_loop_looks_around_after_64_polls() {
+    const YIELDS: u64 = 6400;
+    let root = tempfile::tempdir().unwrap();
+    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    let before = runtime.stats().turns;
+    runtime.block_on(async {
+        let task = world.task().clone();
+        let circle = async move {
+            for _ in 0..YIELDS {
+                task.yield_now().await;
+            }
+        };
+        world.task().spawn("circle", circle).await.unwrap();
+    });
+    let turns = runtime.stats().turns - before;
+    assert!(turns >= YIELDS / 64, "{turns} turns while a task was polled {YIELDS} times");
+}
+
+/// A task that was never polled ends with its shard like any other, also if its handle lives on.
+#[test]
+fn shutdown_ends_tasks_that_were_never_polled() {
+    let root = tempfile::tempdir().unwrap();
+    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    let kept = Rc::new(());
+    let mut handle = runtime.block_on(async {
+        let kept = Rc::clone(&kept);
+        // The program is over before its turn comes.
+        world.task().spawn("late", async move { drop(kept) })
+    });
+    assert_eq!(Rc::strong_count(&kept), 2, "it was polled");
+    runtime.shutdown().unwrap();
+    assert_eq!(Rc::strong_count(&kept), 1, "what it had is still there");
+    let ended = std::pin::Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(ended, Poll::Ready(Err(JoinError::Cancelled))), "{ended:?}");
 }
