@@ -575,10 +575,14 @@ impl Driver {
 
     #[inline]
     fn take(&mut self, key: Key) -> Outcome {
-        let record = self.records.remove(key).expect("looked at by the caller");
+        let record = self.records.get_mut(key).expect("looked at by the caller");
         let State::Ended(result) = record.state else { unreachable!("looked at by the caller") };
-        let owned = Owned::new(record.owned, record.fills, result);
-        Outcome { result, owned, _owner: record.owner }
+        let value = std::mem::replace(&mut record.owned, Erased::new(()));
+        let owned = Owned::new(value, record.fills, result);
+        let owner = record.owner.take();
+        // What is left is nothing whose drop does anything.
+        self.records.discard(key);
+        Outcome { result, owned, _owner: owner }
     }
 
     /// Queues a chain, of which all are submitted in one call.
@@ -702,7 +706,9 @@ impl Driver {
                         Completion { tag, result, buffer, is_last: true, owned: None, was_told: false };
                     notices.push(Notice::Tell(Rc::clone(owner), completion));
                 }
-                notices.extend(waker.map(Notice::Wake));
+                if let Some(wakee) = waker {
+                    notices.push(Notice::Wake(wakee));
+                }
             }
             State::Detached => {
                 let owner = record.owner.take();
