@@ -579,10 +579,10 @@ impl Driver {
         let State::Ended(result) = record.state else { unreachable!("looked at by the caller") };
         let value = std::mem::replace(&mut record.owned, Erased::new(()));
         let owned = Owned::new(value, record.fills, result);
-        let owner = record.owner.take();
+        let keeper = record.owner.take();
         // What is left is nothing whose drop does anything.
         self.records.discard(key);
-        Outcome { result, owned, _owner: owner }
+        Outcome { result, owned, _owner: keeper }
     }
 
     /// Queues a chain, of which all are submitted in one call.

@@ -35,11 +35,9 @@ where
     (task, join, drops)
 }
 
-fn waits(kept: Dropped) -> impl Future<Output = ()> {
-    async move {
-        pending::<()>().await;
-        drop(kept);
-    }
+async fn waits(kept: Dropped) {
+    pending::<()>().await;
+    drop(kept);
 }
 
 /// A task that nobody of its thread knows of any more can never go on: its future is dropped, polled or not.
