@@ -366,7 +366,7 @@ impl Core {
     pub(crate) fn give(notices: &mut Vec<Notice>) {
         for notice in notices.drain(..) {
             match notice {
-                Notice::Wake(waker) => waker.wake(),
+                Notice::Wake(wakee) => wakee.wake(),
                 Notice::Tell(owner, completion) => owner.completed(completion),
                 Notice::Drop(owned) => drop(owned),
             }

@@ -33,13 +33,13 @@ impl TaskList {
         let mut waits = Waits::default();
         {
             let driver = core.driver.borrow();
-            for (op, waker, owner) in driver.under_way() {
+            for (op, task, owner) in driver.under_way() {
                 let name = |name: &str| match op.fd() {
                     Some(fd) => format!("{name} of descriptor {fd}"),
                     None => name.to_owned(),
                 };
-                if let Some(waker) = waker {
-                    waits.add(waker, || name(op.name()));
+                if let Some(task) = task {
+                    waits.add_to(task, || name(op.name()));
                 }
                 if let Some(owner) = owner {
                     owner.each_waiter(&mut |waker, behind| {

@@ -33,6 +33,11 @@ impl Waiters {
         }
     }
 
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.borrow().len() == 0
+    }
+
     /// Tells all who wait that something changed.
     pub(crate) fn notify(&self) {
         // Outside of the borrow: a waker may be anything. Mostly one waits, for whom no memory is taken.

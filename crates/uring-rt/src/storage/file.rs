@@ -1,6 +1,6 @@
 //! Open files.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::ffi::CString;
 use std::fmt;
 use std::future::Future;
@@ -194,8 +194,14 @@ impl UringFile {
 
 impl State {
     fn fd(&self) -> io::Result<Arc<OwnedFd>> {
+        Ok(Arc::clone(&*self.open_fd()?))
+    }
+
+    /// As [`Self::fd`], without a count. Not to be kept over an await.
+    fn open_fd(&self) -> io::Result<Ref<'_, Arc<OwnedFd>>> {
         let message = "the file was closed by a handle to it";
-        self.fd.borrow().clone().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, message))
+        Ref::filter_map(self.fd.borrow(), Option::as_ref)
+            .map_err(|_| io::Error::new(ErrorKind::InvalidInput, message))
     }
 
     fn writable_fd(&self) -> io::Result<Arc<OwnedFd>> {
@@ -319,6 +325,15 @@ impl Syncs {
 }
 
 impl Owner for State {
+    /// A read that has ended is one less under way, which is news only to who waits for the last.
+    fn is_to_be_told(&self, tag: Tag) -> bool {
+        if tag != TAG_OTHER || !self.waiters.is_empty() {
+            return true;
+        }
+        self.under_way.set(self.under_way.get() - 1);
+        false
+    }
+
     fn completed(self: Rc<Self>, completion: Completion) {
         let result = completion.result;
         if !completion.is_last {
@@ -359,15 +374,14 @@ impl File for UringFile {
         async move {
             let len = buf.bytes_total();
             let checked = state.check_alignment(&buf, len, offset).and_then(|()| state.check_room());
-            let fd = match checked.and_then(|()| state.fd()) {
-                Ok(fd) => fd,
+            let op = match checked.and_then(|()| state.open_fd()) {
+                Ok(_) if len == 0 => return (Ok(0), buf),
+                Ok(fd) => {
+                    let prepared = Prepared::read(&*fd, buf, offset);
+                    state.start_transfer(prepared, TAG_OTHER, class)
+                }
                 Err(error) => return (Err(error), buf),
             };
-            if len == 0 {
-                return (Ok(0), buf);
-            }
-            let prepared = Prepared::read(&fd, buf, offset);
-            let op = state.start_transfer(prepared, TAG_OTHER, class);
             op.await.into_filled()
         }
     }

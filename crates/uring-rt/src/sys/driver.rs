@@ -31,6 +31,7 @@ use super::erased::Erased;
 use super::message::USER_DATA_SILENT;
 use super::ring::{Cqe, Registered, Ring, Wait, is_harmless, picked_buffer};
 use super::sqe::{Op, Prepared, Sqe};
+use super::task::Wakee;
 use crate::attention::{Attention, Reason};
 use crate::clock::monotonic;
 use crate::schedule::Charge;
@@ -41,8 +42,16 @@ pub(crate) trait Owner {
     /// A completion of an operation that was started with `tag`.
     ///
     /// Called outside of any borrow of the driver, for each completion of a detached operation, and for the last
-    /// one of an operation that somebody awaits; and once more, if that one looks no more, with what it leaves.
+    /// one of an operation that somebody awaits, if it [is to be told](Self::is_to_be_told); and once more, if that one
+    /// looks no more, with what it leaves.
     fn completed(self: Rc<Self>, completion: Completion);
+
+    /// The last completion of an operation that somebody awaits came, and what it owned is theirs. Tells whether
+    /// [`Self::completed`] is to be called for it, too: not if all that there is to note is noted here. Called under a
+    /// borrow of the driver, so that nobody may be woken.
+    fn is_to_be_told(&self, _tag: Tag) -> bool {
+        true
+    }
 
     /// Each who waits for its operations, and for what, if that is not the operation that is under way.
     fn each_waiter(&self, _each: &mut dyn FnMut(&Waker, Option<&'static str>)) {}
@@ -168,7 +177,7 @@ struct Record {
 }
 
 enum State {
-    Awaited(Option<Waker>),
+    Awaited(Option<Wakee>),
     Detached,
     /// A part of another operation, with its number.
     Part(Key, usize),
@@ -179,7 +188,7 @@ enum State {
 /// What is to be done after reaping, outside of any borrow of the driver.
 pub(crate) enum Notice {
     /// A future can go on.
-    Wake(Waker),
+    Wake(Wakee),
     /// An owner is told.
     Tell(Rc<dyn Owner>, Completion),
     /// What nobody wants any more, to be dropped where dropping may start operations.
@@ -230,6 +239,7 @@ impl Driver {
     /// # Errors
     ///
     /// Gives the operation back if the driver was shut down.
+    #[inline]
     pub(crate) fn start(
         &mut self,
         ring: RingId,
@@ -303,7 +313,7 @@ impl Driver {
             State::Ended(_) => Poll::Ready(self.take(key)),
             State::Awaited(Some(waker)) if waker.will_wake(cx.waker()) => Poll::Pending,
             State::Awaited(waker) => {
-                *waker = Some(cx.waker().clone());
+                *waker = Some(Wakee::of(cx.waker()));
                 Poll::Pending
             }
             State::Detached | State::Part(..) => unreachable!("a detached operation has no future"),
@@ -348,18 +358,22 @@ impl Driver {
     /// If the kernel does not take what it is given: a broken invariant of this crate, or a ring that is no more.
     pub(crate) fn turn(&mut self, wait: Wait, notices: &mut Vec<Notice>) -> io::Result<()> {
         for lane in (0..self.lanes.len()).rev() {
-            self.flush_backlog(lane);
+            if !self.lanes[lane].backlog.is_empty() {
+                self.flush_backlog(lane);
+            }
             // A device that is polled tells nothing unless it is asked, so that nobody may sleep.
             let is_polling = self.is_polling();
             let is_asked = is_polling && self.poll == Some(lane);
             let wait = if lane == 0 && !is_polling { wait } else { Wait::No };
             let ring = &self.lanes[lane].ring;
+            let has_events = ring.has_events();
             // What is there already is news enough, and so is what came of the other ring.
-            let wait = if ring.has_events() || !notices.is_empty() { Wait::No } else { wait };
-            if wait != Wait::No || ring.pending() > 0 || ring.has_events() || is_asked {
+            let wait = if has_events || !notices.is_empty() { Wait::No } else { wait };
+            // A ring without events has none to be reaped but by an enter.
+            if wait != Wait::No || has_events || is_asked || ring.pending() > 0 {
                 self.enter(lane, wait)?;
+                self.reap(lane, notices);
             }
-            self.reap(lane, notices);
         }
         Ok(())
     }
@@ -561,10 +575,14 @@ impl Driver {
 
     #[inline]
     fn take(&mut self, key: Key) -> Outcome {
-        let record = self.records.remove(key).expect("looked at by the caller");
+        let record = self.records.get_mut(key).expect("looked at by the caller");
         let State::Ended(result) = record.state else { unreachable!("looked at by the caller") };
-        let owned = Owned::new(record.owned, record.fills, result);
-        Outcome { result, owned, _owner: record.owner }
+        let value = std::mem::replace(&mut record.owned, Erased::new(()));
+        let owned = Owned::new(value, record.fills, result);
+        let keeper = record.owner.take();
+        // What is left is nothing whose drop does anything.
+        self.records.discard(key);
+        Outcome { result, owned, _owner: keeper }
     }
 
     /// Queues a chain, of which all are submitted in one call.
@@ -627,17 +645,17 @@ impl Driver {
         let buffer = picked_buffer(cqe.flags).map(|buffer| Picked { lane, buffer });
         self.counters.buffers_picked += u64::from(buffer.is_some());
         let key = Key::from_bits(cqe.user_data);
-        if self.records.get(key).is_none() {
+        let is_polled = self.poll == Some(lane) && self.records.get(key).is_some();
+        if is_polled && self.is_refused(key, cqe.result, notices) {
+            return;
+        }
+        let Some(record) = self.records.get_mut(key) else {
             self.counters.stale += 1;
             if let Some(buffer) = buffer {
                 self.give_back(buffer);
             }
             return;
-        }
-        if self.poll == Some(lane) && self.is_refused(key, cqe.result, notices) {
-            return;
-        }
-        let record = self.records.get_mut(key).expect("looked at above");
+        };
         let tag = record.tag;
         if cqe.has_more() {
             if matches!(record.op, Op::SendZeroCopy { .. }) {
@@ -682,12 +700,15 @@ impl Driver {
             State::Awaited(waker) => {
                 if tag != TAG_UNTOLD
                     && let Some(owner) = &record.owner
+                    && owner.is_to_be_told(tag)
                 {
                     let completion =
                         Completion { tag, result, buffer, is_last: true, owned: None, was_told: false };
                     notices.push(Notice::Tell(Rc::clone(owner), completion));
                 }
-                notices.extend(waker.map(Notice::Wake));
+                if let Some(wakee) = waker {
+                    notices.push(Notice::Wake(wakee));
+                }
             }
             State::Detached => {
                 let owner = record.owner.take();

@@ -29,8 +29,8 @@ use self::blocks::Blocks;
 use self::body::{Body, Table, Task};
 pub(crate) use self::lists::{Queue, TaskSet};
 use self::name::Name;
-pub(crate) use self::waker::{CurrentGuard, note_wait, woken_by};
-use self::waker::{Wakee, raw_waker, schedule};
+pub(crate) use self::waker::{CurrentGuard, Wakee, note_wait, woken_by};
+use self::waker::{raw_waker, schedule};
 use super::flags::Flags;
 use super::refs::Refs;
 use super::remote::Remote;
@@ -492,3 +492,6 @@ pub(super) unsafe fn release(task: NonNull<Header>) {
 
 /// So many bits of the number of polls are in a note.
 const NOTED_POLLS: u32 = 0x00ff_ffff;
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,14 @@
 //! What the loop asks of its rings, by their logs.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use samestep_provider_traits::{
-    File, JoinHandle, NetworkProvider, OpenOptions, Providers, StorageProvider, TaskProvider, TcpListener,
-    TcpStream, TimeProvider,
+    File, JoinError, JoinHandle, NetworkProvider, OpenOptions, Providers, StorageProvider, TaskProvider,
+    TcpListener, TcpStream, TimeProvider,
 };
 
 use super::runtime;
@@ -260,4 +262,76 @@ fn what_an_urgent_task_waits_for_is_submitted_before_others_run() {
             waits.abort();
         }
     });
+}
+
+/// However much there is to poll, the loop looks around after every so many polls: whoever yields in a circle keeps
+/// neither timers nor rings waiting.
+#[test]
+fn the_loop_looks_around_after_64_polls() {
+    const YIELDS: u64 = 6400;
+    let root = tempfile::tempdir().unwrap();
+    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    let before = runtime.stats().turns;
+    runtime.block_on(async {
+        let task = world.task().clone();
+        let circle = async move {
+            for _ in 0..YIELDS {
+                task.yield_now().await;
+            }
+        };
+        world.task().spawn("circle", circle).await.unwrap();
+    });
+    let turns = runtime.stats().turns - before;
+    assert!(turns >= YIELDS / 64, "{turns} turns while a task was polled {YIELDS} times");
+}
+
+/// A task that was never polled ends with its shard like any other, also if its handle lives on.
+#[test]
+fn shutdown_ends_tasks_that_were_never_polled() {
+    let root = tempfile::tempdir().unwrap();
+    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    let kept = Rc::new(());
+    let (late, mut handle) = (Rc::clone(&kept), None);
+    // The program is over before its turn comes.
+    runtime.block_on(async { handle = Some(world.task().spawn("late", async move { drop(late) })) });
+    let mut handle = handle.unwrap();
+    assert_eq!(Rc::strong_count(&kept), 2, "it was polled");
+    runtime.shutdown().unwrap();
+    assert_eq!(Rc::strong_count(&kept), 1, "what it had is still there");
+    let ended = std::pin::Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(ended, Poll::Ready(Err(JoinError::Cancelled))), "{ended:?}");
+}
+
+/// A file is closed after the reads that are under way, also if nobody looks at those meanwhile; and at once after
+/// reads that are over, of whose ends nobody was told.
+#[test]
+fn close_waits_for_reads_under_way_and_for_no_others() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("f"), [7; 4096]).unwrap();
+    // Half of the completions are late.
+    let (runtime, _) = runtime(Adversary { promptness: 128, ..prompt() }, Duration::from_secs(2));
+    let world = runtime.providers(root.path(), 1).unwrap();
+    let soon = Duration::from_secs(5);
+    runtime.block_on(async {
+        for _ in 0..8 {
+            let file = world.storage().open("f".as_ref(), OpenOptions::read_only()).await.unwrap();
+            let (over, _) = file.read_at(vec![0; 512], 0).await;
+            assert_eq!(over.unwrap(), 512);
+            let mut read = std::pin::pin!(file.read_at(vec![0; 512], 0));
+            assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            let closed = world.time().timeout(soon, file.clone().close()).await;
+            closed.expect("the read has ended").unwrap();
+            let (under_way, _) = read.await;
+            assert_eq!(under_way.unwrap(), 512);
+            drop(file);
+        }
+        let file = world.storage().open("f".as_ref(), OpenOptions::read_only()).await.unwrap();
+        let (over, _) = file.read_at(vec![0; 512], 0).await;
+        assert_eq!(over.unwrap(), 512);
+        let closed = world.time().timeout(soon, file.close()).await;
+        closed.expect("nothing is under way").unwrap();
+    });
+    runtime.shutdown().unwrap();
 }

@@ -39,9 +39,11 @@ fn a_queue_that_falls_behind_gets_more_turns() {
                 }
             })
         });
-        // How much of a fifth of a second the first gets, from when it has so many shares.
+        // How much of the time the first gets from when it has so many shares: of a fifth of a second, or of as much more
+        // as it takes to be as expected. A busy machine may take time from either, for which the queue pays at first, and
+        // which is made up for later.
         let give_up = world.time().now() + Duration::from_secs(30);
-        let part_with = async |shares| {
+        let part_with = async |shares, is_expected: fn(u64) -> bool| {
             while look().0 != shares {
                 assert!(world.time().now() < give_up, "nobody changed the shares");
                 tasks.yield_now().await;
@@ -52,18 +54,21 @@ fn a_queue_that_falls_behind_gets_more_turns() {
                 let now = look();
                 let (urgent, bulk) = (now.1 - urgent, now.2 - bulk);
                 if urgent + bulk > 200_000_000 {
-                    return urgent * 100 / (urgent + bulk);
+                    let part = urgent * 100 / (urgent + bulk);
+                    if is_expected(part) {
+                        return;
+                    }
+                    assert!(world.time().now() < give_up, "{part} of a hundred with {shares} shares");
                 }
             }
         };
-        let ahead = part_with(10).await;
+        // One of eleven, and then ten of eleven.
+        part_with(10, |part| part < 40).await;
         work.set_total(u64::MAX);
-        let behind = part_with(1000).await;
+        part_with(1000, |part| part > 60).await;
         is_over.set(true);
         for spinner in spinners {
             spinner.await.unwrap();
         }
-        // One of eleven, and ten of eleven; a busy machine may take time from either.
-        assert!(ahead < 40 && behind > 60, "{ahead} of a hundred, and then {behind}");
     });
 }

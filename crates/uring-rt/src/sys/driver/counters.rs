@@ -1,13 +1,13 @@
 //! What happened on the rings since the start, none of which ever goes back; and what is under way.
 
 use std::rc::Rc;
-use std::task::Waker;
 
 use super::samples::Samples;
 use super::{Driver, Owner, State};
 use crate::histogram::Histogram;
 use crate::latencies::{OperationKind, Sampler};
 use crate::sys::sqe::Op;
+use crate::sys::task::Wakee;
 
 /// On all rings together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,15 +66,16 @@ impl Driver {
         self.samples.iter().flat_map(|samples| samples.histograms())
     }
 
-    /// What each operation under way is, whom it wakes, and whose it is.
-    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Op, Option<&Waker>, Option<&Rc<dyn Owner>>)> {
+    /// What each operation under way is, the address of the task that it wakes, if it wakes one directly, and whose it
+    /// is.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Op, Option<usize>, Option<&Rc<dyn Owner>>)> {
         self.records.iter().filter_map(|(_, record)| {
-            let waker = match &record.state {
-                State::Awaited(waker) => waker.as_ref(),
+            let task = match &record.state {
+                State::Awaited(wakee) => wakee.as_ref().and_then(Wakee::task),
                 State::Detached => None,
                 State::Ended(_) | State::Part(..) => return None,
             };
-            Some((record.op, waker, record.owner.as_ref()))
+            Some((record.op, task, record.owner.as_ref()))
         })
     }
 

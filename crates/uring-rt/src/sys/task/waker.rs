@@ -12,7 +12,7 @@ use crate::queues::RunQueues;
 use crate::sys::remote::Remote;
 
 /// Whom to wake: a task of this thread, of which a reference costs no atomic operation; or anybody.
-pub(super) enum Wakee {
+pub(crate) enum Wakee {
     Local(TaskRef),
     Any(Waker),
 }
@@ -20,7 +20,7 @@ pub(super) enum Wakee {
 impl Wakee {
     /// Wakes whom `waker` wakes.
     #[inline]
-    pub(super) fn of(waker: &Waker) -> Self {
+    pub(crate) fn of(waker: &Waker) -> Self {
         if let Some(task) = task_of(waker) {
             // SAFETY: the waker has a reference.
             let header = unsafe { task.as_ref() };
@@ -34,7 +34,7 @@ impl Wakee {
         Self::Any(waker.clone())
     }
 
-    pub(super) fn will_wake(&self, waker: &Waker) -> bool {
+    pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
         match self {
             Self::Local(task) => task.is_woken_by(waker),
             Self::Any(own) => own.will_wake(waker),
@@ -42,7 +42,7 @@ impl Wakee {
     }
 
     /// The address of the task that is woken, if it is one of any shard.
-    pub(super) fn task(&self) -> Option<usize> {
+    pub(crate) fn task(&self) -> Option<usize> {
         match self {
             Self::Local(task) => Some(task.address()),
             Self::Any(waker) => woken_by(waker),
@@ -50,7 +50,7 @@ impl Wakee {
     }
 
     #[inline]
-    pub(super) fn wake(self) {
+    pub(crate) fn wake(self) {
         match self {
             Self::Local(task) => {
                 if task.header().state.get().has(VAIN) {
