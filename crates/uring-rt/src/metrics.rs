@@ -13,7 +13,7 @@ use samestep_provider_traits::{TcpListener, TcpStream, TimeProvider};
 
 use crate::core::Core;
 use crate::http::{Body, HEAD_BYTES_MAX, Parsed, Status, answer, parse};
-use crate::net::{UringListener, UringStream};
+use crate::net::{UringListener, UringStream, bind};
 use crate::prometheus::{Kind, Page, label, prometheus_page};
 use crate::runtime::Runtime;
 use crate::shards::{Shard, Submitted};
@@ -58,8 +58,8 @@ impl Runtime {
     /// # Errors
     ///
     /// If the address cannot be listened on.
-    pub fn serve_metrics(&self, endpoint: &MetricsEndpoint) -> io::Result<MetricsServer> {
-        MetricsServer::start(Source::Alone(Rc::clone(self.core())), endpoint)
+    pub async fn serve_metrics(&self, endpoint: &MetricsEndpoint) -> io::Result<MetricsServer> {
+        MetricsServer::start(Source::Alone(Rc::clone(self.core())), endpoint).await
     }
 }
 
@@ -70,8 +70,8 @@ impl Shard {
     /// # Errors
     ///
     /// If the address cannot be listened on.
-    pub fn serve_metrics(&self, endpoint: &MetricsEndpoint) -> io::Result<MetricsServer> {
-        MetricsServer::start(Source::Shards(self.clone()), endpoint)
+    pub async fn serve_metrics(&self, endpoint: &MetricsEndpoint) -> io::Result<MetricsServer> {
+        MetricsServer::start(Source::Shards(self.clone()), endpoint).await
     }
 }
 
@@ -83,9 +83,9 @@ pub struct MetricsServer {
 }
 
 impl MetricsServer {
-    fn start(source: Source, endpoint: &MetricsEndpoint) -> io::Result<Self> {
+    async fn start(source: Source, endpoint: &MetricsEndpoint) -> io::Result<Self> {
         let core = Rc::clone(source.core());
-        let listener = UringListener::bind(Rc::clone(&core), endpoint.address)?;
+        let listener = bind(Rc::clone(&core), |core| UringListener::bind(core, endpoint.address)).await?;
         let address = listener.local_addr()?;
         let server =
             Rc::new(Server { time: UringTime(Rc::clone(&core)), source, patience: endpoint.patience });

@@ -1,6 +1,7 @@
 //! The network: accepts and receives belong to the socket, not to the future that waits for them, so that giving one
 //! up loses nothing.
 
+mod bind;
 mod listener;
 mod stream;
 mod udp;
@@ -17,6 +18,7 @@ use std::rc::Rc;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use samestep_provider_traits::NetworkProvider;
 
+pub(crate) use bind::bind;
 pub use listener::UringListener;
 pub use stream::UringStream;
 pub use udp::UringSocket;
@@ -34,9 +36,10 @@ impl NetworkProvider for UringNetwork {
     type TcpListener = UringListener;
     type UdpSocket = UringSocket;
 
+    /// As the trait says; an address that is in use is tried again for a second, as the ring of a process that was
+    /// killed gives its own up a little after the process.
     fn bind(&self, address: SocketAddr) -> impl Future<Output = io::Result<UringListener>> + use<> {
-        let core = Rc::clone(&self.0);
-        async move { UringListener::bind(core, address) }
+        bind(Rc::clone(&self.0), move |core| UringListener::bind(core, address))
     }
 
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<UringStream>> + use<> {
@@ -44,9 +47,9 @@ impl NetworkProvider for UringNetwork {
         async move { UringStream::connect(core, address).await }
     }
 
+    /// As the trait says, and as for [`bind`](Self::bind).
     fn bind_udp(&self, address: SocketAddr) -> impl Future<Output = io::Result<UringSocket>> + use<> {
-        let core = Rc::clone(&self.0);
-        async move { UringSocket::bind(core, address) }
+        bind(Rc::clone(&self.0), move |core| UringSocket::bind(core, address))
     }
 
     /// As the trait says, by the system's resolver, on a thread of its own.

@@ -8,6 +8,7 @@ mod cli;
 mod contract;
 mod cross_shard;
 mod files;
+mod killed;
 mod machine;
 mod preempt;
 mod scheduled;

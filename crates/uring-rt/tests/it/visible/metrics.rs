@@ -32,7 +32,7 @@ fn served(
                 let world: UringProviders = shard.providers("/", 1).unwrap();
                 make(world.task());
                 let endpoint = MetricsEndpoint::loopback(0).patience(patience);
-                let server = shard.serve_metrics(&endpoint).unwrap();
+                let server = shard.serve_metrics(&endpoint).await.unwrap();
                 let address = server.local_addr();
                 assert!(address.ip().is_loopback());
                 let (ended, mut end) = shard_channel::<()>(1);
@@ -212,7 +212,7 @@ fn a_shard_that_does_not_answer_is_told_apart() {
                 let busy = world.task().spawn("busy", busy);
                 world.task().yield_now().await;
                 let endpoint = MetricsEndpoint::loopback(0).patience(Duration::from_millis(200));
-                let server = shard.serve_metrics(&endpoint).unwrap();
+                let server = shard.serve_metrics(&endpoint).await.unwrap();
                 let address = server.local_addr();
                 let (samples, mut for_samples) = shard_channel(1);
                 #[expect(clippy::disallowed_methods, reason = "the client is on another thread")]
