@@ -1,5 +1,52 @@
 //! Who is measured, as the rows see them: each in a file of its own.
 
+/// The parts of a [`Peer`] that all runtimes have in common which bring no buffers for direct files.
+#[cfg(feature = "peers")]
+macro_rules! buffers_of_pages {
+    ($file:ty) => {
+        type Buf = Pages;
+
+        fn buf(&self, _: &$file, len: usize) -> Pages {
+            Pages::new(len)
+        }
+
+        fn bytes(buf: &Pages) -> &[u8] {
+            buf.bytes()
+        }
+
+        fn bytes_mut(buf: &mut Pages) -> &mut [u8] {
+            buf.bytes_mut()
+        }
+    };
+}
+
+/// And of those that bring no channel between threads: tokio's wakes by any runtime's wakers.
+#[cfg(feature = "peers")]
+macro_rules! channels_of_tokio {
+    () => {
+        type Tx = mpsc::Sender<u64>;
+        type Rx = mpsc::Receiver<u64>;
+        type Sender = mpsc::Sender<u64>;
+        type Receiver = mpsc::Receiver<u64>;
+
+        fn channel() -> (Self::Tx, Self::Rx) {
+            mpsc::channel(64)
+        }
+
+        async fn connect(tx: Self::Tx, rx: Self::Rx) -> (Self::Sender, Self::Receiver) {
+            (tx, rx)
+        }
+
+        async fn send(sender: &mut Self::Sender, value: u64) {
+            sender.send(value).await.expect("the other end is there");
+        }
+
+        async fn receive(receiver: &mut Self::Receiver) -> Option<u64> {
+            receiver.recv().await
+        }
+    };
+}
+
 #[cfg(feature = "peers")]
 mod compio;
 pub(crate) mod fio;

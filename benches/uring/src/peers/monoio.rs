@@ -22,13 +22,8 @@ pub(crate) struct Monoio;
 impl Peer for Monoio {
     type Join = monoio::task::JoinHandle<u64>;
     type File = Rc<File>;
-    type Buf = Pages;
     type Listener = TcpListener;
     type Stream = TcpStream;
-    type Tx = mpsc::Sender<u64>;
-    type Rx = mpsc::Receiver<u64>;
-    type Sender = mpsc::Sender<u64>;
-    type Receiver = mpsc::Receiver<u64>;
 
     fn run<F>(setup: Setup, work: impl FnOnce(Self) -> F) -> F::Output
     where
@@ -57,17 +52,7 @@ impl Peer for Monoio {
         Rc::new(options.open(path).await.expect("the file is there"))
     }
 
-    fn buf(&self, _: &Rc<File>, len: usize) -> Pages {
-        Pages::new(len)
-    }
-
-    fn bytes(buf: &Pages) -> &[u8] {
-        buf.bytes()
-    }
-
-    fn bytes_mut(buf: &mut Pages) -> &mut [u8] {
-        buf.bytes_mut()
-    }
+    buffers_of_pages!(Rc<File>);
 
     async fn read(&self, file: &Rc<File>, buf: Pages, offset: u64) -> (usize, Pages) {
         let (count, buf) = file.read_at(buf, offset).await;
@@ -112,19 +97,5 @@ impl Peer for Monoio {
         }
     }
 
-    fn channel() -> (Self::Tx, Self::Rx) {
-        mpsc::channel(64)
-    }
-
-    async fn connect(tx: Self::Tx, rx: Self::Rx) -> (Self::Sender, Self::Receiver) {
-        (tx, rx)
-    }
-
-    async fn send(sender: &mut Self::Sender, value: u64) {
-        sender.send(value).await.expect("the other end is there");
-    }
-
-    async fn receive(receiver: &mut Self::Receiver) -> Option<u64> {
-        receiver.recv().await
-    }
+    channels_of_tokio!();
 }

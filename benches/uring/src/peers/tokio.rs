@@ -34,13 +34,8 @@ impl Future for Join {
 impl Peer for Tokio {
     type Join = Join;
     type File = Arc<File>;
-    type Buf = Pages;
     type Listener = TcpListener;
     type Stream = TcpStream;
-    type Tx = mpsc::Sender<u64>;
-    type Rx = mpsc::Receiver<u64>;
-    type Sender = mpsc::Sender<u64>;
-    type Receiver = mpsc::Receiver<u64>;
 
     fn run<F>(_: Setup, work: impl FnOnce(Self) -> F) -> F::Output
     where
@@ -65,17 +60,7 @@ impl Peer for Tokio {
         Arc::new(options.read(true).write(true).custom_flags(flags).open(path).expect("the file is there"))
     }
 
-    fn buf(&self, _: &Arc<File>, len: usize) -> Pages {
-        Pages::new(len)
-    }
-
-    fn bytes(buf: &Pages) -> &[u8] {
-        buf.bytes()
-    }
-
-    fn bytes_mut(buf: &mut Pages) -> &mut [u8] {
-        buf.bytes_mut()
-    }
+    buffers_of_pages!(Arc<File>);
 
     async fn read(&self, file: &Arc<File>, mut buf: Pages, offset: u64) -> (usize, Pages) {
         let file = Arc::clone(file);
@@ -132,19 +117,5 @@ impl Peer for Tokio {
         }
     }
 
-    fn channel() -> (Self::Tx, Self::Rx) {
-        mpsc::channel(64)
-    }
-
-    async fn connect(tx: Self::Tx, rx: Self::Rx) -> (Self::Sender, Self::Receiver) {
-        (tx, rx)
-    }
-
-    async fn send(sender: &mut Self::Sender, value: u64) {
-        sender.send(value).await.expect("the other end is there");
-    }
-
-    async fn receive(receiver: &mut Self::Receiver) -> Option<u64> {
-        receiver.recv().await
-    }
+    channels_of_tokio!();
 }

@@ -34,13 +34,8 @@ impl Future for Join {
 impl Peer for TokioUring {
     type Join = Join;
     type File = Rc<File>;
-    type Buf = Pages;
     type Listener = TcpListener;
     type Stream = TcpStream;
-    type Tx = mpsc::Sender<u64>;
-    type Rx = mpsc::Receiver<u64>;
-    type Sender = mpsc::Sender<u64>;
-    type Receiver = mpsc::Receiver<u64>;
 
     fn run<F>(_: Setup, work: impl FnOnce(Self) -> F) -> F::Output
     where
@@ -64,17 +59,7 @@ impl Peer for TokioUring {
         Rc::new(options.open(path).await.expect("the file is there"))
     }
 
-    fn buf(&self, _: &Rc<File>, len: usize) -> Pages {
-        Pages::new(len)
-    }
-
-    fn bytes(buf: &Pages) -> &[u8] {
-        buf.bytes()
-    }
-
-    fn bytes_mut(buf: &mut Pages) -> &mut [u8] {
-        buf.bytes_mut()
-    }
+    buffers_of_pages!(Rc<File>);
 
     async fn read(&self, file: &Rc<File>, buf: Pages, offset: u64) -> (usize, Pages) {
         let (count, buf) = file.read_at(buf, offset).await;
@@ -121,19 +106,5 @@ impl Peer for TokioUring {
         }
     }
 
-    fn channel() -> (Self::Tx, Self::Rx) {
-        mpsc::channel(64)
-    }
-
-    async fn connect(tx: Self::Tx, rx: Self::Rx) -> (Self::Sender, Self::Receiver) {
-        (tx, rx)
-    }
-
-    async fn send(sender: &mut Self::Sender, value: u64) {
-        sender.send(value).await.expect("the other end is there");
-    }
-
-    async fn receive(receiver: &mut Self::Receiver) -> Option<u64> {
-        receiver.recv().await
-    }
+    channels_of_tokio!();
 }

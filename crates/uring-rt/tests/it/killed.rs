@@ -20,7 +20,7 @@ const HOLDS: &str = "SAMESTEP_TEST_HOLDS";
 #[test]
 fn who_is_started_again_has_its_addresses() {
     const TEST: &str = "killed::who_is_started_again_has_its_addresses";
-    if std::env::var_os(HOLDS).is_some() {
+    if is_to_be_killed() {
         Machine::Ring.world(hold_addresses);
         return;
     }
@@ -58,6 +58,11 @@ fn an_address_in_use_is_tried_for_a_second() {
         listener.close().await.unwrap();
         assert_eq!(again.await.unwrap().unwrap().local_addr().unwrap(), address);
     });
+}
+
+#[expect(clippy::disallowed_methods, reason = "it is how a test tells its own process")]
+fn is_to_be_killed() -> bool {
+    std::env::var_os(HOLDS).is_some()
 }
 
 async fn hold_addresses(world: impl Providers) {
