@@ -2,41 +2,25 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use crate::sys::{Consumer, DoorBell, Producer, queue};
+use crate::sys::{Consumer, Producer, queue};
 use crate::waits::WaitsOn;
 
 /// A channel of at most `capacity` values, at least one.
 pub fn shard_channel<T: Send>(capacity: usize) -> (ShardSender<T>, ShardReceiver<T>) {
     let (producer, consumer) = queue(capacity);
-    let link = Arc::new(Link {
-        receiver: DoorBell::new(),
-        sender: DoorBell::new(),
-        is_closed: AtomicBool::new(false),
-    });
-    (ShardSender { producer, link: Arc::clone(&link) }, ShardReceiver { consumer, link })
+    (ShardSender { producer }, ShardReceiver { consumer })
 }
 
 /// Where values go in. Dropping it ends the channel behind what was sent.
 pub struct ShardSender<T> {
     producer: Producer<T>,
-    link: Arc<Link>,
 }
 
 /// Where values come out. Dropping it ends the channel at once; what was not received is dropped.
 pub struct ShardReceiver<T> {
     consumer: Consumer<T>,
-    link: Arc<Link>,
-}
-
-#[derive(Debug)]
-struct Link {
-    receiver: DoorBell,
-    sender: DoorBell,
-    is_closed: AtomicBool,
 }
 
 impl<T: Send> ShardSender<T> {
@@ -60,20 +44,20 @@ impl<T: Send> ShardSender<T> {
             return Err(value);
         }
         self.producer.push(value)?;
-        self.link.receiver.ring();
+        self.producer.ring();
         Ok(())
     }
 
     /// Whether the receiver is gone.
     pub fn is_closed(&self) -> bool {
-        self.link.is_closed.load(Ordering::Acquire)
+        self.producer.is_closed()
     }
 
     fn poll_send(&mut self, value: &mut Option<T>, cx: &mut Context<'_>) -> Poll<Result<(), T>> {
         for is_announced in [false, true] {
             if is_announced {
                 WaitsOn::ShardChannelRoom.note(cx.waker());
-                self.link.sender.await_ring(cx.waker());
+                self.producer.await_room(cx.waker());
             }
             let Some(sent) = value.take() else { return Poll::Ready(Ok(())) };
             match self.try_send(sent) {
@@ -95,7 +79,7 @@ impl<T: Send> ShardReceiver<T> {
     /// The next value if it is there.
     pub fn try_recv(&mut self) -> Option<T> {
         let value = self.consumer.pop()?;
-        self.link.sender.ring();
+        self.consumer.ring();
         Some(value)
     }
 
@@ -103,10 +87,10 @@ impl<T: Send> ShardReceiver<T> {
         for is_announced in [false, true] {
             if is_announced {
                 WaitsOn::ShardChannelValue.note(cx.waker());
-                self.link.receiver.await_ring(cx.waker());
+                self.consumer.await_value(cx.waker());
             }
             // Looked at before the queue: what was sent before the end is not overlooked.
-            let is_closed = self.link.is_closed.load(Ordering::Acquire);
+            let is_closed = self.consumer.is_closed();
             if let Some(value) = self.try_recv() {
                 return Poll::Ready(Some(value));
             }
@@ -120,15 +104,15 @@ impl<T: Send> ShardReceiver<T> {
 
 impl<T> Drop for ShardSender<T> {
     fn drop(&mut self) {
-        self.link.is_closed.store(true, Ordering::Release);
-        self.link.receiver.ring();
+        self.producer.close();
+        self.producer.ring();
     }
 }
 
 impl<T> Drop for ShardReceiver<T> {
     fn drop(&mut self) {
-        self.link.is_closed.store(true, Ordering::Release);
-        self.link.sender.ring();
+        self.consumer.close();
+        self.consumer.ring();
     }
 }
 

@@ -36,7 +36,6 @@ pub(crate) use arena::Arena;
 pub(crate) use budget::Budget;
 pub(crate) use dma::DmaArena;
 pub use dma::DmaBuffer;
-pub(crate) use door_bell::DoorBell;
 pub use driver::RingStats;
 pub(crate) use driver::{
     Attendance, Closed, Completion, Driver, DriverCounters, Notice, OnDrop, Outcome, Owner, Picked, RingId,

@@ -1,10 +1,13 @@
 //! A bounded queue between two threads: one puts in, one takes out (L. Lamport, 1983), with the other side's position
-//! remembered so that it is asked for only when the queue seems full or empty.
+//! remembered so that it is asked for only when the queue seems full or empty. Each position has the bell beside it of who
+//! waits for it to go on, in one cache line, as both are looked at together.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::task::Waker;
 
-use super::sync::{AtomicUsize, Ordering, UnsafeCell};
+use super::door_bell::DoorBell;
+use super::sync::{AtomicBool, AtomicUsize, Ordering, UnsafeCell};
 
 /// Where values are put in.
 #[derive(Debug)]
@@ -27,16 +30,23 @@ struct Queue<T> {
     /// As many as a power of two.
     cells: Box<[UnsafeCell<MaybeUninit<T>>]>,
     capacity: usize,
-    /// How many were taken out so far, modulo the word.
-    head: Line<AtomicUsize>,
+    /// One end was given up.
+    is_closed: AtomicBool,
+    /// How many were taken out so far.
+    head: Position,
     /// How many were put in.
-    tail: Line<AtomicUsize>,
+    tail: Position,
 }
 
 /// In a cache line of its own; two, as processors fetch them in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Line<T>(T);
+struct Position {
+    /// Modulo the word.
+    count: AtomicUsize,
+    /// Rung when it has gone on.
+    bell: DoorBell,
+}
 
 // SAFETY: a value is in the queue, where nobody touches it, or was moved out: it goes from one thread to the other.
 unsafe impl<T: Send> Send for Queue<T> {}
@@ -48,8 +58,8 @@ unsafe impl<T: Send> Sync for Queue<T> {}
 pub(crate) fn queue<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
     let capacity = capacity.max(1);
     let cells = (0..capacity.next_power_of_two()).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect();
-    let queue =
-        Arc::new(Queue { cells, capacity, head: Line(AtomicUsize::new(0)), tail: Line(AtomicUsize::new(0)) });
+    let is_closed = AtomicBool::new(false);
+    let queue = Arc::new(Queue { cells, capacity, is_closed, head: Position::new(), tail: Position::new() });
     (Producer { queue: Arc::clone(&queue), tail: 0, head_seen: 0 }, Consumer { queue, head: 0, tail_seen: 0 })
 }
 
@@ -57,7 +67,7 @@ impl<T> Producer<T> {
     /// Puts a value in, or gives it back if the queue is full.
     pub(crate) fn push(&mut self, value: T) -> Result<(), T> {
         if self.tail.wrapping_sub(self.head_seen) == self.queue.capacity {
-            self.head_seen = self.queue.head.0.load(Ordering::Acquire);
+            self.head_seen = self.queue.head.count.load(Ordering::Acquire);
             if self.tail.wrapping_sub(self.head_seen) == self.queue.capacity {
                 return Err(value);
             }
@@ -65,8 +75,28 @@ impl<T> Producer<T> {
         // SAFETY: the cell is not between head and tail, so it is the producer's, and holds no value.
         self.queue.cell(self.tail).with_mut(|cell| unsafe { cell.cast::<T>().write(value) });
         self.tail = self.tail.wrapping_add(1);
-        self.queue.tail.0.store(self.tail, Ordering::Release);
+        self.queue.tail.count.store(self.tail, Ordering::Release);
         Ok(())
+    }
+
+    /// Wakes who waits for a value, or for the end. To be called after either.
+    pub(crate) fn ring(&self) {
+        self.queue.tail.bell.ring();
+    }
+
+    /// Has `waker` woken when there is room: to be called before the queue is looked at once more.
+    pub(crate) fn await_room(&self, waker: &Waker) {
+        self.queue.head.bell.await_ring(waker);
+    }
+
+    /// Tells the other end that this one is given up.
+    pub(crate) fn close(&self) {
+        self.queue.is_closed.store(true, Ordering::Release);
+    }
+
+    /// Whether the other end, or this one, was given up.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queue.is_closed.load(Ordering::Acquire)
     }
 }
 
@@ -80,16 +110,42 @@ impl<T> Consumer<T> {
         // once, as the head goes on.
         let value = self.queue.cell(self.head).with_mut(|cell| unsafe { cell.cast::<T>().read() });
         self.head = self.head.wrapping_add(1);
-        self.queue.head.0.store(self.head, Ordering::Release);
+        self.queue.head.count.store(self.head, Ordering::Release);
         Some(value)
     }
 
     /// Whether there is nothing to take out.
     pub(crate) fn is_empty(&mut self) -> bool {
         if self.head == self.tail_seen {
-            self.tail_seen = self.queue.tail.0.load(Ordering::Acquire);
+            self.tail_seen = self.queue.tail.count.load(Ordering::Acquire);
         }
         self.head == self.tail_seen
+    }
+
+    /// Wakes who waits for room, or for the end. To be called after either.
+    pub(crate) fn ring(&self) {
+        self.queue.head.bell.ring();
+    }
+
+    /// Has `waker` woken when there is a value: to be called before the queue is looked at once more.
+    pub(crate) fn await_value(&self, waker: &Waker) {
+        self.queue.tail.bell.await_ring(waker);
+    }
+
+    /// Tells the other end that this one is given up.
+    pub(crate) fn close(&self) {
+        self.queue.is_closed.store(true, Ordering::Release);
+    }
+
+    /// Whether the other end, or this one, was given up. What was put in before that is seen by who looks after this.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queue.is_closed.load(Ordering::Acquire)
+    }
+}
+
+impl Position {
+    fn new() -> Self {
+        Self { count: AtomicUsize::new(0), bell: DoorBell::new() }
     }
 }
 
@@ -101,7 +157,8 @@ impl<T> Queue<T> {
 
 impl<T> Drop for Queue<T> {
     fn drop(&mut self) {
-        let (mut head, tail) = (self.head.0.load(Ordering::Relaxed), self.tail.0.load(Ordering::Relaxed));
+        let (mut head, tail) =
+            (self.head.count.load(Ordering::Relaxed), self.tail.count.load(Ordering::Relaxed));
         while head != tail {
             // SAFETY: between head and tail there are values, and nobody else has the queue.
             self.cell(head).with_mut(|cell| unsafe { cell.cast::<T>().drop_in_place() });

@@ -2,12 +2,10 @@
 
 use std::task::{Wake, Waker};
 
-use loom::sync::Arc;
-use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
-use crate::door_bell::DoorBell;
-use crate::{Bell, explore, spsc};
+use crate::spsc::{self, Consumer, Producer};
+use crate::{Bell, explore};
 
 /// A thread that a waker wakes.
 struct Sleeping(Bell);
@@ -18,32 +16,20 @@ impl Wake for Sleeping {
     }
 }
 
-struct Link {
-    receiver: DoorBell,
-    sender: DoorBell,
-    is_closed: AtomicBool,
-}
-
-impl Link {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            receiver: DoorBell::new(),
-            sender: DoorBell::new(),
-            is_closed: AtomicBool::new(false),
-        })
-    }
-}
-
 /// Looks, announces that it waits, looks again, and only then sleeps, as `poll_fn` of the channel does.
-fn until<T>(bell: &DoorBell, mut look: impl FnMut() -> Option<T>) -> T {
+fn until<End, T>(
+    end: &mut End,
+    announce: fn(&End, &Waker),
+    mut look: impl FnMut(&mut End) -> Option<T>,
+) -> T {
     let thread = std::sync::Arc::new(Sleeping(Bell::new()));
     let waker = Waker::from(std::sync::Arc::clone(&thread));
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = look(end) {
             return found;
         }
-        bell.await_ring(&waker);
-        if let Some(found) = look() {
+        announce(end, &waker);
+        if let Some(found) = look(end) {
             return found;
         }
         // Without a ring this waits for ever, which loom tells.
@@ -56,21 +42,19 @@ fn until<T>(bell: &DoorBell, mut look: impl FnMut() -> Option<T>) -> T {
 fn both_ends_of_a_channel_are_woken() {
     explore(|| {
         let (mut producer, mut consumer) = spsc::queue(1);
-        let link = Link::new();
-        let sending = {
-            let link = Arc::clone(&link);
-            thread::spawn(move || {
-                for number in 0..2 {
-                    let mut value = Some(number);
-                    until(&link.sender, || {
-                        value = producer.push(value.take()?).err();
-                        value.is_none().then(|| link.receiver.ring())
-                    });
-                }
-            })
-        };
+        let sending = thread::spawn(move || {
+            for number in 0..2 {
+                let mut value = Some(number);
+                until(&mut producer, Producer::await_room, |producer| {
+                    value = producer.push(value.take()?).err();
+                    value.is_none().then(|| producer.ring())
+                });
+            }
+        });
         for number in 0..2 {
-            let received = until(&link.receiver, || consumer.pop().inspect(|_| link.sender.ring()));
+            let received = until(&mut consumer, Consumer::await_value, |consumer| {
+                consumer.pop().inspect(|_| consumer.ring())
+            });
             assert_eq!(received, number);
         }
         sending.join().unwrap();
@@ -82,23 +66,37 @@ fn both_ends_of_a_channel_are_woken() {
 fn the_end_of_a_channel_is_behind_what_was_sent() {
     explore(|| {
         let (mut producer, mut consumer) = spsc::queue(1);
-        let link = Link::new();
-        let sending = {
-            let link = Arc::clone(&link);
-            thread::spawn(move || {
-                producer.push(7).unwrap();
-                link.receiver.ring();
-                link.is_closed.store(true, Ordering::Release);
-                link.receiver.ring();
-            })
-        };
+        let sending = thread::spawn(move || {
+            producer.push(7).unwrap();
+            producer.ring();
+            producer.close();
+            producer.ring();
+        });
         let mut next = || {
-            until(&link.receiver, || {
-                let is_closed = link.is_closed.load(Ordering::Acquire);
+            until(&mut consumer, Consumer::await_value, |consumer| {
+                let is_closed = consumer.is_closed();
                 consumer.pop().map(Some).or(is_closed.then_some(None))
             })
         };
         assert_eq!((next(), next()), (Some(7), None));
         sending.join().unwrap();
+    });
+}
+
+/// A sender that waits for room is told that the receiver has gone.
+#[test]
+fn a_sender_is_told_that_the_receiver_has_gone() {
+    explore(|| {
+        let (mut producer, consumer) = spsc::queue(1);
+        producer.push(0).unwrap();
+        let receiving = thread::spawn(move || {
+            consumer.close();
+            consumer.ring();
+        });
+        until(&mut producer, Producer::await_room, |producer| {
+            assert_eq!(producer.push(1), Err(1), "nothing is taken out");
+            producer.is_closed().then_some(())
+        });
+        receiving.join().unwrap();
     });
 }

@@ -99,7 +99,7 @@ fn is_here(header: &Header) -> bool {
 ///
 /// # Safety
 ///
-/// The caller has a reference to the task, which may be a waker's.
+/// The caller has a reference to the task, which may be a waker's, and keeps it until this returns.
 pub(super) unsafe fn schedule(task: NonNull<Header>) {
     // SAFETY: the caller's promise.
     let header = unsafe { task.as_ref() };
@@ -143,12 +143,8 @@ unsafe fn summon(task: NonNull<Header>) {
     }
     // SAFETY: the reference becomes the remote queue's, and keeps the queue.
     unsafe { retain(task) };
-    let remote = header.remote;
-    // The task may end, and its memory go, as soon as it is in the queue.
-    // SAFETY: it is kept, as a reference is counted; from here on by a count of its own.
-    unsafe { Arc::increment_strong_count(remote) };
-    // SAFETY: that count.
-    let remote = unsafe { Arc::from_raw(remote) };
+    // SAFETY: the task keeps it, and the caller's reference the task, also if that ends meanwhile.
+    let remote = unsafe { &*header.remote };
     // SAFETY: the reference was just counted; the flag that was just set is cleared after it was taken out, so it is in
     // no stack.
     unsafe { remote.push(task) };
