@@ -37,7 +37,7 @@ pub mod contract;
 pub use io_buf::GuardedBuf;
 pub use io_buf::{AlignedBuf, IoBuf, IoBufMut, Slice};
 pub use network::{NetworkProvider, TcpListener, TcpStream, UdpSocket};
-pub use random::{RandomProvider, RandomRange, RandomValue};
+pub use random::{RandomProvider, RandomRange, RandomValue, SeededRandom};
 pub use storage::{
     Access, Alignment, Creation, DirEntry, File, FileKind, Metadata, OpenOptions, Space, StorageProvider,
     relative_path,

@@ -1,7 +1,11 @@
 //! Seeded random streams, forked by name.
 
+mod seeded;
+
 use std::ops::Range;
 use std::time::Duration;
+
+pub use seeded::SeededRandom;
 
 /// A stream of random numbers. Clones draw from the same stream; forks have one of their own.
 ///

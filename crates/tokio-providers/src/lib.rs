@@ -10,7 +10,6 @@
 
 mod network;
 mod providers;
-mod random;
 mod runner;
 mod runtime;
 mod storage;
@@ -19,7 +18,6 @@ mod time;
 
 pub use network::{TokioNetworkProvider, TokioTcpListener, TokioTcpStream, TokioUdpSocket};
 pub use providers::TokioProviders;
-pub use random::TokioRandomProvider;
 pub use runner::{MemberOutcome, MemberReport, Phase, TokioReport, TokioRunner};
 pub use runtime::TokioRuntime;
 pub use storage::{TokioFile, TokioLock, TokioStorageProvider};

@@ -2,18 +2,16 @@
 
 use std::path::PathBuf;
 
-use samestep_provider_traits::{Providers, RandomProvider};
+use samestep_provider_traits::{Providers, RandomProvider, SeededRandom};
 
-use crate::{
-    TokioNetworkProvider, TokioRandomProvider, TokioStorageProvider, TokioTaskProvider, TokioTimeProvider,
-};
+use crate::{TokioNetworkProvider, TokioStorageProvider, TokioTaskProvider, TokioTimeProvider};
 
 /// The world as tokio and the operating system give it to one node.
 #[derive(Clone, Debug)]
 pub struct TokioProviders {
     time: TokioTimeProvider,
     task: TokioTaskProvider,
-    random: TokioRandomProvider,
+    random: SeededRandom,
     network: TokioNetworkProvider,
     storage: TokioStorageProvider,
 }
@@ -30,7 +28,7 @@ impl TokioProviders {
         Self {
             time: TokioTimeProvider::new(),
             task: TokioTaskProvider::new(),
-            random: TokioRandomProvider::new(seed),
+            random: SeededRandom::new(seed),
             network: TokioNetworkProvider::new(),
             storage: TokioStorageProvider::new(root),
         }
@@ -45,7 +43,7 @@ impl TokioProviders {
 impl Providers for TokioProviders {
     type Time = TokioTimeProvider;
     type Task = TokioTaskProvider;
-    type Random = TokioRandomProvider;
+    type Random = SeededRandom;
     type Network = TokioNetworkProvider;
     type Storage = TokioStorageProvider;
 
@@ -57,7 +55,7 @@ impl Providers for TokioProviders {
         &self.task
     }
 
-    fn random(&self) -> &TokioRandomProvider {
+    fn random(&self) -> &SeededRandom {
         &self.random
     }
 

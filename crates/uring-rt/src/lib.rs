@@ -27,7 +27,6 @@ mod op;
 mod prometheus;
 mod providers;
 mod queues;
-mod random;
 mod refusal;
 mod residents;
 mod runtime;
@@ -66,7 +65,6 @@ pub use net::{UringListener, UringNetwork, UringSocket, UringStream, UringUnixLi
 pub use prometheus::prometheus_page;
 pub use providers::UringProviders;
 pub use queues::QueueStats;
-pub use random::UringRandom;
 pub use runtime::{DriverChoice, PollChoice, Runtime, RuntimeBuilder, TaskRun};
 pub use schedule::{DeviceProperties, IoClassStats, IoDeviceStats, IoProperties, PropertiesError};
 pub use service::ServiceGroup;

@@ -5,11 +5,10 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use samestep_provider_traits::Providers;
+use samestep_provider_traits::{Providers, SeededRandom};
 
 use crate::core::Core;
 use crate::net::UringNetwork;
-use crate::random::UringRandom;
 use crate::storage::UringStorage;
 use crate::tasks::UringTasks;
 use crate::time::UringTime;
@@ -19,7 +18,7 @@ use crate::time::UringTime;
 pub struct UringProviders {
     time: UringTime,
     task: UringTasks,
-    random: UringRandom,
+    random: SeededRandom,
     network: UringNetwork,
     storage: UringStorage,
 }
@@ -29,7 +28,7 @@ impl UringProviders {
         Ok(Self {
             time: UringTime(Rc::clone(core)),
             task: UringTasks(Rc::clone(core)),
-            random: UringRandom::new(seed),
+            random: SeededRandom::new(seed),
             network: UringNetwork(Rc::clone(core)),
             storage: UringStorage::open_root(Rc::clone(core), root)?,
         })
@@ -39,7 +38,7 @@ impl UringProviders {
 impl Providers for UringProviders {
     type Time = UringTime;
     type Task = UringTasks;
-    type Random = UringRandom;
+    type Random = SeededRandom;
     type Network = UringNetwork;
     type Storage = UringStorage;
 
@@ -51,7 +50,7 @@ impl Providers for UringProviders {
         &self.task
     }
 
-    fn random(&self) -> &UringRandom {
+    fn random(&self) -> &SeededRandom {
         &self.random
     }
 

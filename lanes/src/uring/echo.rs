@@ -7,12 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use samestep_provider_traits::{
-    NetworkProvider, Providers, RandomProvider, TaskProvider, TcpListener, TcpStream, TimeProvider,
+    NetworkProvider, Providers, RandomProvider, SeededRandom, TaskProvider, TcpListener, TcpStream,
+    TimeProvider,
 };
 use samestep_replay_traits::{Event, LaneContext, LaneError, Transcript};
 use samestep_sim::SimWorld;
-use samestep_tokio_providers::{TokioProviders, TokioRandomProvider, TokioRuntime};
-use samestep_uring_rt::{DriverChoice, UringRandom};
+use samestep_tokio_providers::{TokioProviders, TokioRuntime};
+use samestep_uring_rt::DriverChoice;
 
 use super::on_driver;
 use crate::scenario::{Random, Scenario};
@@ -30,7 +31,7 @@ type Script = Vec<Vec<u8>>;
 
 fn echo_everywhere(context: &LaneContext, transcript: &mut Transcript) -> Result<(), LaneError> {
     let seed = context.seed().get();
-    let scripts = scripts(seed)?;
+    let scripts = scripts(&SeededRandom::new(seed));
     let simulated = in_simulation(seed, &scripts)?;
     let root = context.scratch().join("tokio");
     std::fs::create_dir(&root)?;
@@ -59,13 +60,8 @@ fn expect_same(name: &str, seen: &[String], simulated: &[String]) -> Result<(), 
     Err(LaneError::failed(format!("{name} and sim differ, first in {differing:?}")))
 }
 
-/// What the clients say. Drawn from two implementations of one generator, which must agree.
-fn scripts(seed: u64) -> Result<Vec<Script>, LaneError> {
-    let [one, other] = [draw(&TokioRandomProvider::new(seed)), draw(&UringRandom::new(seed))];
-    if one == other { Ok(one) } else { Err(LaneError::failed("tokio's and the ring's numbers differ")) }
-}
-
-fn draw(random: &impl RandomProvider) -> Vec<Script> {
+/// What the clients say.
+fn scripts(random: &SeededRandom) -> Vec<Script> {
     let client = |number: usize| {
         let random = random.fork(&format!("client {number}"));
         let message = |_| {

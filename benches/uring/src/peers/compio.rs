@@ -2,9 +2,7 @@
 
 use std::future::Future;
 use std::path::Path;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use compio::BufResult;
@@ -14,25 +12,15 @@ use compio::net::{TcpListener, TcpStream};
 use compio::runtime::{JoinHandle, Runtime};
 use tokio::sync::mpsc;
 
-use super::{Access, DIRECT, ECHO_BYTES, Peer, Setup};
+use super::{Access, DIRECT, ECHO_BYTES, Join, Peer, Setup};
 use crate::pages::Pages;
 
 /// compio on one thread, with its defaults.
 #[derive(Clone)]
 pub(crate) struct Compio;
 
-pub(crate) struct Join(JoinHandle<u64>);
-
-impl Future for Join {
-    type Output = u64;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(|ended| ended.expect("it is not cancelled"))
-    }
-}
-
 impl Peer for Compio {
-    type Join = Join;
+    type Join = Join<JoinHandle<u64>>;
     type File = Rc<File>;
     type Listener = TcpListener;
     type Stream = TcpStream;
@@ -45,7 +33,7 @@ impl Peer for Compio {
         Runtime::new().expect("a runtime can be had").block_on(work(Self))
     }
 
-    fn spawn(&self, future: impl Future<Output = u64> + 'static) -> Join {
+    fn spawn(&self, future: impl Future<Output = u64> + 'static) -> Self::Join {
         Join(compio::runtime::spawn(future))
     }
 

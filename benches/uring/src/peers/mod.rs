@@ -60,8 +60,11 @@ mod tokio;
 #[cfg(feature = "peers")]
 mod tokio_uring;
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub(crate) use self::ours::Ours;
@@ -139,6 +142,21 @@ pub(crate) trait Peer: Clone + 'static {
     /// Calls of `io_uring_enter` so far, if it counts them.
     fn enters(&self) -> Option<u64> {
         None
+    }
+}
+
+/// The handle of a task whose runtime tells whether it was cancelled.
+pub(crate) struct Join<H>(H);
+
+impl<H, E> Future for Join<H>
+where
+    H: Future<Output = Result<u64, E>> + Unpin,
+    E: Debug,
+{
+    type Output = u64;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u64> {
+        Pin::new(&mut self.0).poll(cx).map(|ended| ended.expect("it is not cancelled"))
     }
 }
 

@@ -16,7 +16,7 @@ use samestep_uring_rt::{
     UringJoinHandle, UringListener, UringProviders, UringStream, shard_channel,
 };
 
-use super::{Access, ECHO_BYTES, Peer, SPIN, Setup};
+use super::{Access, ECHO_BYTES, Join, Peer, SPIN, Setup};
 use crate::figures::{Clock, Figures};
 use crate::files::{self, Direction, STREAM_CHUNKS};
 use crate::machine;
@@ -28,21 +28,8 @@ pub(crate) struct Ours {
     stats: StatsReader,
 }
 
-pub(crate) struct Join(UringJoinHandle<u64>);
-
-impl Future for Join {
-    type Output = u64;
-
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(cx).map(|ended| ended.expect("it is not cancelled"))
-    }
-}
-
 impl Peer for Ours {
-    type Join = Join;
+    type Join = Join<UringJoinHandle<u64>>;
     type File = UringFile;
     type Buf = DmaBuffer;
     type Listener = UringListener;
@@ -69,7 +56,7 @@ impl Peer for Ours {
         output
     }
 
-    fn spawn(&self, future: impl Future<Output = u64> + 'static) -> Join {
+    fn spawn(&self, future: impl Future<Output = u64> + 'static) -> Self::Join {
         Join(self.world.task().spawn("", future))
     }
 

@@ -4,9 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::future::Future;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,25 +12,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_blocking, spawn_local};
 
-use super::{Access, DIRECT, ECHO_BYTES, Peer, Setup};
+use super::{Access, DIRECT, ECHO_BYTES, Join, Peer, Setup};
 use crate::pages::Pages;
 
 /// tokio on one thread.
 #[derive(Clone)]
 pub(crate) struct Tokio;
 
-pub(crate) struct Join(JoinHandle<u64>);
-
-impl Future for Join {
-    type Output = u64;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(|ended| ended.expect("it is not cancelled"))
-    }
-}
-
 impl Peer for Tokio {
-    type Join = Join;
+    type Join = Join<JoinHandle<u64>>;
     type File = Arc<File>;
     type Listener = TcpListener;
     type Stream = TcpStream;
@@ -46,7 +34,7 @@ impl Peer for Tokio {
         LocalSet::new().block_on(&runtime.expect("a runtime can be had"), async { work(Self).await })
     }
 
-    fn spawn(&self, future: impl Future<Output = u64> + 'static) -> Join {
+    fn spawn(&self, future: impl Future<Output = u64> + 'static) -> Self::Join {
         Join(spawn_local(future))
     }
 

@@ -3,9 +3,7 @@
 use std::future::Future;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,25 +12,15 @@ use tokio_uring::buf::BoundedBuf;
 use tokio_uring::fs::{File, OpenOptions};
 use tokio_uring::net::{TcpListener, TcpStream};
 
-use super::{Access, DIRECT, ECHO_BYTES, Peer, Setup};
+use super::{Access, DIRECT, ECHO_BYTES, Join, Peer, Setup};
 use crate::pages::Pages;
 
 /// tokio-uring on one thread.
 #[derive(Clone)]
 pub(crate) struct TokioUring;
 
-pub(crate) struct Join(JoinHandle<u64>);
-
-impl Future for Join {
-    type Output = u64;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(|ended| ended.expect("it is not cancelled"))
-    }
-}
-
 impl Peer for TokioUring {
-    type Join = Join;
+    type Join = Join<JoinHandle<u64>>;
     type File = Rc<File>;
     type Listener = TcpListener;
     type Stream = TcpStream;
@@ -45,7 +33,7 @@ impl Peer for TokioUring {
         tokio_uring::start(work(Self))
     }
 
-    fn spawn(&self, future: impl Future<Output = u64> + 'static) -> Join {
+    fn spawn(&self, future: impl Future<Output = u64> + 'static) -> Self::Join {
         Join(tokio_uring::spawn(future))
     }
 

@@ -7,15 +7,15 @@ use std::task::Poll;
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use samestep_provider_adapters::PollStream;
-use samestep_provider_traits::{Providers, RandomProvider, TaskProvider};
-use samestep_tokio_providers::{TokioProviders, TokioRandomProvider, TokioTcpStream};
+use samestep_provider_traits::{Providers, RandomProvider, SeededRandom, TaskProvider};
+use samestep_tokio_providers::{TokioProviders, TokioTcpStream};
 
 use crate::world::{pair, run};
 
 type Stream = PollStream<TokioTcpStream>;
 
 /// Sends `sent`, and receives to the end: as one task, in random turns and pieces.
-async fn exchange(mut stream: Stream, sent: Vec<u8>, random: TokioRandomProvider) -> Vec<u8> {
+async fn exchange(mut stream: Stream, sent: Vec<u8>, random: SeededRandom) -> Vec<u8> {
     let mut received = Vec::new();
     let (mut sent_count, mut is_closed, mut has_ended) = (0, false, false);
     let mut piece = vec![0; 5000];

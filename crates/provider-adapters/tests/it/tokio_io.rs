@@ -5,14 +5,14 @@ use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use samestep_provider_traits::{Providers, RandomProvider, TaskProvider};
-use samestep_tokio_providers::{TokioProviders, TokioRandomProvider};
+use samestep_provider_traits::{Providers, RandomProvider, SeededRandom, TaskProvider};
+use samestep_tokio_providers::TokioProviders;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::world::{pair, run};
 
 /// Writes `bytes` in pieces of random lengths, and drops some of the calls after one poll.
-async fn send(mut writer: impl AsyncWrite + Unpin, bytes: &[u8], random: &TokioRandomProvider) {
+async fn send(mut writer: impl AsyncWrite + Unpin, bytes: &[u8], random: &SeededRandom) {
     let mut rest = bytes;
     while !rest.is_empty() {
         let piece = &rest[..random.random_range(1..10_000).min(rest.len())];
@@ -37,7 +37,7 @@ async fn send(mut writer: impl AsyncWrite + Unpin, bytes: &[u8], random: &TokioR
 }
 
 /// Reads to the end in pieces of random lengths, and drops some of the calls after one poll.
-async fn receive(mut reader: impl AsyncRead + Unpin, random: &TokioRandomProvider) -> Vec<u8> {
+async fn receive(mut reader: impl AsyncRead + Unpin, random: &SeededRandom) -> Vec<u8> {
     let mut received = Vec::new();
     loop {
         let mut piece = vec![0; random.random_range(1..10_000)];

@@ -8,14 +8,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use samestep_provider_traits::{
-    File, JoinHandle, NetworkProvider, OpenOptions, Providers, RandomProvider, StorageProvider, TaskProvider,
-    TcpListener, TcpStream, TimeProvider,
+    File, JoinHandle, NetworkProvider, OpenOptions, Providers, RandomProvider, SeededRandom, StorageProvider,
+    TaskProvider, TcpListener, TcpStream, TimeProvider,
 };
 
 use super::CommandError;
 use crate::clock::monotonic;
 use crate::sync::{CancelToken, Gate};
-use crate::{Shard, UringListener, UringProviders, UringRandom, UringStream};
+use crate::{Shard, UringListener, UringProviders, UringStream};
 
 /// How often what was done.
 #[derive(Debug, Default)]
@@ -130,7 +130,7 @@ async fn echo(stream: &UringStream) -> io::Result<()> {
 struct Worker {
     world: UringProviders,
     shard: Shard,
-    random: UringRandom,
+    random: SeededRandom,
     until: Duration,
 }
 

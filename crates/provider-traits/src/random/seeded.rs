@@ -1,22 +1,23 @@
-//! Seeded random streams.
+//! The stream of runtimes whose system brings none that can be repeated.
 
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
-use samestep_provider_traits::RandomProvider;
+use super::RandomProvider;
 
 /// A stream of random numbers: xoshiro256++ 1.0 by David Blackman and Sebastiano Vigna, its state filled by
 /// SplitMix64 from the seed, as its authors advise (<https://prng.di.unimi.it>).
 ///
-/// The same seed and names give the same numbers in every version of this crate with the same major number.
+/// The same seed and names give the same numbers in every version of this crate with the same major number, and so on
+/// every runtime that has this as its [`RandomProvider`].
 #[derive(Clone)]
-pub struct TokioRandomProvider {
+pub struct SeededRandom {
     seed: u64,
     state: Rc<Cell<[u64; 4]>>,
 }
 
-impl TokioRandomProvider {
+impl SeededRandom {
     /// The stream from `seed`. All seeds are equally good.
     pub fn new(seed: u64) -> Self {
         let state =
@@ -25,7 +26,7 @@ impl TokioRandomProvider {
     }
 }
 
-impl RandomProvider for TokioRandomProvider {
+impl RandomProvider for SeededRandom {
     fn next_u64(&self) -> u64 {
         let [mut a, mut b, mut c, mut d] = self.state.get();
         let output = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
@@ -45,9 +46,9 @@ impl RandomProvider for TokioRandomProvider {
     }
 }
 
-impl fmt::Debug for TokioRandomProvider {
+impl fmt::Debug for SeededRandom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokioRandomProvider").field("seed", &self.seed).finish_non_exhaustive()
+        f.debug_struct("SeededRandom").field("seed", &self.seed).finish_non_exhaustive()
     }
 }
 
@@ -78,14 +79,12 @@ mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
 
-    use samestep_provider_traits::RandomProvider;
-
-    use super::{GOLDEN_RATIO, TokioRandomProvider, mix};
+    use super::{GOLDEN_RATIO, RandomProvider, SeededRandom, mix};
 
     /// First outputs of the reference C code for the state 1, 2, 3, 4.
     #[test]
     fn draws_are_those_of_xoshiro256_plus_plus() {
-        let random = TokioRandomProvider { seed: 0, state: Rc::new(Cell::new([1, 2, 3, 4])) };
+        let random = SeededRandom { seed: 0, state: Rc::new(Cell::new([1, 2, 3, 4])) };
         let drawn: Vec<u64> = (0..4).map(|_| random.next_u64()).collect();
         assert_eq!(drawn, [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386]);
     }
@@ -93,7 +92,7 @@ mod tests {
     /// First outputs of the reference C code for the seed 1234567.
     #[test]
     fn the_state_is_filled_by_splitmix64() {
-        let state = TokioRandomProvider::new(1_234_567).state.get();
+        let state = SeededRandom::new(1_234_567).state.get();
         assert_eq!(state[..2], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
         assert_eq!(mix(1_234_567_u64.wrapping_add(GOLDEN_RATIO)), state[0]);
     }
@@ -102,7 +101,7 @@ mod tests {
     #[test]
     fn forks_stay_the_same() {
         let drawn = ["", "disk", "a name of more than eight bytes"]
-            .map(|name| TokioRandomProvider::new(7).fork(name).next_u64());
+            .map(|name| SeededRandom::new(7).fork(name).next_u64());
         assert_eq!(drawn, [10_337_155_937_029_405_989, 1_334_454_966_118_264_631, 1_470_417_717_535_180_012]);
     }
 }
