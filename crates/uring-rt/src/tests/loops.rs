@@ -11,7 +11,7 @@ use samestep_provider_traits::{
     TcpListener, TcpStream, TimeProvider,
 };
 
-use super::runtime;
+use super::{PATIENCE, runtime};
 use crate::sys::{Adversary, Seen};
 use crate::tasks::{Latency, Shares, TaskGroup};
 
@@ -36,7 +36,7 @@ fn a_read_alone_costs_one_enter() {
     const READS: usize = 50;
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("f"), [7; 4096]).unwrap();
-    let (runtime, [main, latency]) = runtime(prompt(), Duration::from_secs(2));
+    let (runtime, [main, latency]) = runtime(prompt(), PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     runtime.block_on(async {
         let file = world.storage().open("f".as_ref(), OpenOptions::read_only()).await.unwrap();
@@ -62,7 +62,7 @@ fn a_read_alone_costs_one_enter() {
 #[test]
 fn yields_enter_no_ring() {
     let root = tempfile::tempdir().unwrap();
-    let (runtime, logs) = runtime(prompt(), Duration::from_secs(2));
+    let (runtime, logs) = runtime(prompt(), PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     runtime.block_on(async {
         for _ in 0..10_000 {
@@ -82,7 +82,7 @@ fn timers(log: &[Seen]) -> usize {
 #[test]
 fn the_preempt_timer_runs_only_for_a_queue_that_waits_and_matters() {
     let root = tempfile::tempdir().unwrap();
-    let (runtime, [_, latency]) = runtime(prompt(), Duration::from_secs(2));
+    let (runtime, [_, latency]) = runtime(prompt(), PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     let tasks = world.task().clone();
     let bulk = tasks.create_queue("bulk", TaskGroup::ROOT, Shares::new(100), Latency::NotImportant);
@@ -119,7 +119,7 @@ fn the_preempt_timer_runs_only_for_a_queue_that_waits_and_matters() {
 #[test]
 fn a_task_is_asked_to_yield_until_it_does() {
     let root = tempfile::tempdir().unwrap();
-    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let (runtime, _) = runtime(prompt(), PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     let tasks = world.task().clone();
     let urgent = tasks.create_queue(
@@ -156,7 +156,7 @@ fn a_task_is_asked_to_yield_until_it_does() {
 #[test]
 fn no_queue_starves() {
     let root = tempfile::tempdir().unwrap();
-    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let (runtime, _) = runtime(prompt(), PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     let tasks = world.task().clone();
     let queues = [1, 10_000].map(|shares| {
@@ -183,7 +183,7 @@ fn no_queue_starves() {
 #[test]
 fn a_task_that_wakes_an_urgent_one_is_asked_to_yield() {
     let root = tempfile::tempdir().unwrap();
-    let (runtime, [_, latency]) = runtime(prompt(), Duration::from_secs(2));
+    let (runtime, [_, latency]) = runtime(prompt(), PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     let tasks = world.task().clone();
     let matters = Latency::Matters(Duration::from_micros(50));
@@ -210,7 +210,7 @@ fn a_task_that_wakes_an_urgent_one_is_asked_to_yield() {
 fn files_are_cut_on_the_ring_if_it_can() {
     for can_truncate in [true, false] {
         let root = tempfile::tempdir().unwrap();
-        let (runtime, [main, _]) = runtime(Adversary { can_truncate, ..prompt() }, Duration::from_secs(2));
+        let (runtime, [main, _]) = runtime(Adversary { can_truncate, ..prompt() }, PATIENCE);
         let world = runtime.providers(root.path(), 1).unwrap();
         runtime.block_on(async {
             let options = OpenOptions::read_write().create();
@@ -230,7 +230,7 @@ fn files_are_cut_on_the_ring_if_it_can() {
 fn what_an_urgent_task_waits_for_is_submitted_before_others_run() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("f"), [7; 4096]).unwrap();
-    let (runtime, [main, latency]) = runtime(prompt(), Duration::from_secs(2));
+    let (runtime, [main, latency]) = runtime(prompt(), PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     let tasks = world.task().clone();
     let matters = Latency::Matters(Duration::from_secs(100));
@@ -270,7 +270,7 @@ fn what_an_urgent_task_waits_for_is_submitted_before_others_run() {
 fn the_loop_looks_around_after_64_polls() {
     const YIELDS: u64 = 6400;
     let root = tempfile::tempdir().unwrap();
-    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let (runtime, _) = runtime(prompt(), PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     let before = runtime.stats().turns;
     runtime.block_on(async {
@@ -290,7 +290,7 @@ fn the_loop_looks_around_after_64_polls() {
 #[test]
 fn shutdown_ends_tasks_that_were_never_polled() {
     let root = tempfile::tempdir().unwrap();
-    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let (runtime, _) = runtime(prompt(), PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     let kept = Rc::new(());
     let (late, mut handle) = (Rc::clone(&kept), None);
@@ -311,7 +311,7 @@ fn close_waits_for_reads_under_way_and_for_no_others() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("f"), [7; 4096]).unwrap();
     // Half of the completions are late.
-    let (runtime, _) = runtime(Adversary { promptness: 128, ..prompt() }, Duration::from_secs(2));
+    let (runtime, _) = runtime(Adversary { promptness: 128, ..prompt() }, PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     let soon = Duration::from_secs(5);
     runtime.block_on(async {

@@ -39,7 +39,7 @@ fn polled_runtime(main: Adversary, poll: Adversary) -> (Runtime, [Log; 2]) {
     let logs = [rings[0].seen(), rings[2].seen()];
     let [main, latency, poll] = rings.map(|ring| Box::new(ring) as Box<dyn Ring>);
     let devices = Devices::polled(true, Box::new(|| Ok(poll)));
-    (Runtime::on_rings(main, Some(latency), devices, Duration::from_secs(2)), logs)
+    (Runtime::on_rings(main, Some(latency), devices, PATIENCE), logs)
 }
 
 /// As [`polled_runtime`] with devices that are scheduled, and polled only if `polling` says so.
@@ -52,7 +52,7 @@ fn scheduled_runtime(main: Adversary, polling: PollChoice, properties: IoPropert
         _ => Devices::polled(true, Box::new(|| Ok(poll))),
     };
     let devices = devices.scheduled(properties);
-    (Runtime::on_rings(main, Some(latency), devices, Duration::from_secs(2)), logs)
+    (Runtime::on_rings(main, Some(latency), devices, PATIENCE), logs)
 }
 
 /// Runs `test` in a world on mock rings, and shuts it down.
@@ -61,9 +61,12 @@ fn world<Fut: Future<Output = ()>>(
     test: impl FnOnce(UringProviders) -> Fut,
 ) -> Result<(), ShutdownError> {
     let root = tempfile::tempdir().unwrap();
-    let (runtime, _) = runtime(adversary, Duration::from_secs(2));
+    let (runtime, _) = runtime(adversary, PATIENCE);
     let world = runtime.providers(root.path(), adversary.seed).unwrap();
     runtime.block_on(test(world));
     assert_eq!(runtime.stats().completions_unknown, 0, "a completion named nothing");
     runtime.shutdown()
 }
+
+/// So long that a machine with more to do than it can does not make a ring look stuck.
+const PATIENCE: Duration = Duration::from_secs(60);

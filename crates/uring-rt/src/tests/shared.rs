@@ -10,7 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use samestep_provider_traits::{File, OpenOptions, Providers, StorageProvider, TaskProvider, TimeProvider};
 
-use super::{Log, runtime, world};
+use super::{Log, PATIENCE, runtime, world};
 use crate::sys::{Adversary, Seen};
 use crate::{Merging, Streaming, UringFile, UringProviders};
 
@@ -34,7 +34,7 @@ fn on_file<Fut: Future<Output = ()>>(
 ) {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("f"), content(9000)).unwrap();
-    let (runtime, [main, _]) = runtime(adversary, Duration::from_secs(2));
+    let (runtime, [main, _]) = runtime(adversary, PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     runtime.block_on(async {
         let file = world.storage().open(Path::new("f"), OpenOptions::read_write()).await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use samestep_provider_traits::{Providers, TaskProvider, TimeProvider};
 
-use super::{loops::prompt, runtime};
+use super::{PATIENCE, loops::prompt, runtime};
 use crate::{DeadlineController, DeadlineWork, Latency, Shares, TaskGroup};
 
 /// Two queues compute for as long as they may. While one is ahead of its work it gets little of the time, by the loop's
@@ -14,7 +14,7 @@ use crate::{DeadlineController, DeadlineWork, Latency, Shares, TaskGroup};
 #[test]
 fn a_queue_that_falls_behind_gets_more_turns() {
     let root = tempfile::tempdir().unwrap();
-    let (runtime, _) = runtime(prompt(), Duration::from_secs(2));
+    let (runtime, _) = runtime(prompt(), PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     let tasks = world.task().clone();
     let [urgent, bulk] = ["urgent", "bulk"]

@@ -3,12 +3,11 @@
 use std::future::Future;
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use samestep_provider_traits::{File, OpenOptions, Providers, StorageProvider};
 
-use super::{Log, runtime};
+use super::{Log, PATIENCE, runtime};
 use crate::sys::{Adversary, Seen};
 use crate::{Merging, Streaming, UringFile};
 
@@ -26,7 +25,7 @@ fn on_file<Fut: Future<Output = ()>>(
 ) {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("f"), content(len)).unwrap();
-    let (runtime, [main, _]) = runtime(adversary, Duration::from_secs(2));
+    let (runtime, [main, _]) = runtime(adversary, PATIENCE);
     let world = runtime.providers(root.path(), 1).unwrap();
     runtime.block_on(async {
         match world.storage().open(Path::new("f"), options).await {
