@@ -18,6 +18,12 @@ impl Store {
     pub(super) fn new(recovered: Recovered, voters: ConfState) -> Self {
         let Recovered { mut hard_state, snapshot, entries } = recovered;
         let snapshot = snapshot.unwrap_or_default();
+        // Entries are written in front of the HardState that comes with them, and a crash in between may leave them
+        // alone. Nobody was told of that term then, so that no vote was given in it either.
+        let newest = entries.last().map_or(snapshot.get_metadata().term, |entry| entry.term);
+        if hard_state.term < newest {
+            (hard_state.term, hard_state.vote) = (newest, 0);
+        }
         // What a snapshot stands for was committed.
         hard_state.commit = hard_state.commit.max(snapshot.get_metadata().index);
         Self { hard_state, voters, snapshot, entries }
@@ -125,5 +131,34 @@ impl Storage for Store {
             return Err(raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable));
         }
         Ok(self.snapshot.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft::Storage;
+    use raft::eraftpb::{ConfState, Entry, HardState};
+
+    use super::{Recovered, Store};
+
+    fn recovered(hard_state: (u64, u64), entries: &[u64]) -> (u64, u64) {
+        let (term, vote) = hard_state;
+        let entry = |(index, term): (u64, &u64)| Entry { index, term: *term, ..Entry::default() };
+        let recovered = Recovered {
+            hard_state: HardState { term, vote, ..HardState::default() },
+            snapshot: None,
+            entries: (1..).zip(entries).map(entry).collect(),
+        };
+        let state = Store::new(recovered, ConfState::default()).initial_state().unwrap().hard_state;
+        (state.term, state.vote)
+    }
+
+    /// A node whose term is behind its own log could be made to panic by anybody who asks for its vote.
+    #[test]
+    fn no_term_is_behind_the_log() {
+        assert_eq!(recovered((0, 0), &[1, 1]), (1, 0));
+        assert_eq!(recovered((3, 2), &[1, 3, 4]), (4, 0), "in term 4 no vote was given");
+        assert_eq!(recovered((4, 2), &[1, 3, 4]), (4, 2), "a vote is kept");
+        assert_eq!(recovered((5, 1), &[]), (5, 1));
     }
 }
