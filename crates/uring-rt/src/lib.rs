@@ -61,7 +61,10 @@ pub use latencies::{OperationKind, OperationLatency};
 pub use machine::{CpuSet, Machine, NoCpuSet, Placement};
 pub use mesh::{Mesh, MeshReceivers, MeshSendError, MeshSenders};
 pub use metrics::{MetricsEndpoint, MetricsServer};
-pub use net::{UringListener, UringNetwork, UringSocket, UringStream, UringUnixListener, UringUnixStream};
+pub use net::{
+    UringListener, UringNetwork, UringSocket, UringStream, UringUnixDatagram, UringUnixListener,
+    UringUnixStream,
+};
 pub use prometheus::prometheus_page;
 pub use providers::UringProviders;
 pub use queues::QueueStats;

@@ -2,6 +2,7 @@
 //! up loses nothing.
 
 mod bind;
+mod datagrams;
 mod listener;
 mod stream;
 mod udp;
@@ -22,7 +23,7 @@ pub(crate) use bind::bind;
 pub use listener::UringListener;
 pub use stream::UringStream;
 pub use udp::UringSocket;
-pub use unix::{UringUnixListener, UringUnixStream};
+pub use unix::{UringUnixDatagram, UringUnixListener, UringUnixStream};
 
 use crate::core::Core;
 use crate::sys::Address;
@@ -97,6 +98,25 @@ impl UringNetwork {
     pub fn connect_unix(&self, path: &Path) -> impl Future<Output = io::Result<UringUnixStream>> + use<> {
         let (core, address) = (Rc::clone(&self.0), Address::unix(path));
         async move { UringUnixStream::connect(core, address?).await }
+    }
+
+    /// A socket of datagrams at `path`, which this makes, as [`Self::bind_unix`] does.
+    ///
+    /// # Errors
+    ///
+    /// As for that.
+    pub fn bind_unix_datagram(&self, path: &Path) -> io::Result<UringUnixDatagram> {
+        UringUnixDatagram::bind(&self.0, path)
+    }
+
+    /// A socket of datagrams without a path: one that sends, and nobody can answer.
+    pub fn unix_datagram(&self) -> io::Result<UringUnixDatagram> {
+        UringUnixDatagram::unbound(&self.0)
+    }
+
+    /// Two sockets of datagrams that are connected to each other.
+    pub fn unix_datagram_pair(&self) -> io::Result<(UringUnixDatagram, UringUnixDatagram)> {
+        UringUnixDatagram::pair(&self.0)
     }
 
     /// Two streams that are connected to each other.

@@ -1,9 +1,10 @@
 //! Socket addresses and message headers as the kernel has them.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 /// A socket address of any of three families, at a fixed place.
@@ -98,6 +99,22 @@ impl Address {
             _ => None,
         }
     }
+
+    /// The path that the kernel put here, in an address of so many bytes; `None` if it is that of a socket without one, or
+    /// of another family.
+    fn path(&self, len: u32) -> Option<PathBuf> {
+        let behind_family = (len as usize).checked_sub(std::mem::offset_of!(libc::sockaddr_un, sun_path))?;
+        if i32::from(self.storage.ss_family) != libc::AF_UNIX {
+            return None;
+        }
+        // SAFETY: the storage is large enough and aligned for it, and all its bytes are initialised.
+        let raw = unsafe { ptr::from_ref(&self.storage).cast::<libc::sockaddr_un>().read() };
+        let bytes: Vec<u8> = raw.sun_path.iter().map(|byte| byte.cast_unsigned()).collect();
+        let bytes = &bytes[..behind_family.min(UNIX_PATH_BYTES)];
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        // An abstract name begins with a zero.
+        (end > 0).then(|| PathBuf::from(OsStr::from_bytes(&bytes[..end])))
+    }
 }
 
 /// A message header with its one vector and its address, at a fixed place: one is reused for all datagrams of a
@@ -116,17 +133,20 @@ impl Message {
         Box::new(Self { header, vector, address: Address::empty() })
     }
 
-    /// Points at `len` bytes, and at `target`, or at room for a sender.
-    pub(super) fn point_at(
-        &mut self,
-        bytes: *mut u8,
-        len: u32,
-        target: Option<SocketAddr>,
-    ) -> *mut libc::msghdr {
-        self.address = target.map_or_else(Address::empty, Address::new);
+    /// Points at `len` bytes, and at room for who sent them.
+    pub(super) fn point_at_room(&mut self, bytes: *mut u8, len: u32) -> *mut libc::msghdr {
+        self.point_at(bytes, len, Some(Address::empty()))
+    }
+
+    /// Points at `len` bytes, and at `name`; at none if the socket knows where they go.
+    pub(super) fn point_at(&mut self, bytes: *mut u8, len: u32, name: Option<Address>) -> *mut libc::msghdr {
         self.vector = libc::iovec { iov_base: bytes.cast(), iov_len: len as usize };
-        self.header.msg_name = ptr::from_mut(&mut self.address.storage).cast();
-        self.header.msg_namelen = self.address.len;
+        (self.header.msg_name, self.header.msg_namelen) = (ptr::null_mut(), 0);
+        if let Some(name) = name {
+            self.address = name;
+            self.header.msg_name = ptr::from_mut(&mut self.address.storage).cast();
+            self.header.msg_namelen = self.address.len;
+        }
         self.header.msg_iov = ptr::from_mut(&mut self.vector);
         self.header.msg_iovlen = 1;
         self.header.msg_control = ptr::null_mut();
@@ -138,6 +158,16 @@ impl Message {
     /// Who sent the datagram that was received.
     pub(crate) fn sender(&self) -> Option<SocketAddr> {
         self.address.get()
+    }
+
+    /// The same, of a Unix socket that is bound to a path.
+    pub(crate) fn sender_path(&self) -> Option<PathBuf> {
+        self.address.path(self.header.msg_namelen)
+    }
+
+    /// Whether the datagram was longer than there was room for.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.header.msg_flags & libc::MSG_TRUNC != 0
     }
 }
 
@@ -154,6 +184,8 @@ const UNIX_PATH_BYTES: usize = 108;
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::Address;
 
     #[test]
@@ -163,6 +195,20 @@ mod tests {
             assert_eq!(Address::new(address).get(), Some(address));
         }
         assert_eq!(Address::empty().get(), None);
+    }
+
+    #[test]
+    fn paths_come_back() {
+        let longest = "x".repeat(107);
+        for path in ["s", "/run/s", &longest] {
+            let address = Address::unix(Path::new(path)).unwrap();
+            // The kernel counts the zero behind it, or does not.
+            for len in [2 + path.len(), 3 + path.len(), 110] {
+                assert_eq!(address.path(len.try_into().unwrap()), Some(path.into()), "{len}");
+            }
+            assert_eq!([0, 1, 2].map(|len| address.path(len)), [None, None, None]);
+        }
+        assert_eq!(Address::new("1.2.3.4:5".parse().unwrap()).path(16), None);
     }
 
     /// The bytes of `struct sockaddr_in` as ip(7) gives them: port and address in network order.

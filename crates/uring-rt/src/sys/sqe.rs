@@ -5,7 +5,6 @@
 //! operation's last completion.
 
 use std::ffi::CString;
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
 use samestep_provider_traits::{IoBuf, IoBufMut};
@@ -348,19 +347,19 @@ impl Prepared {
         mut buf: B,
     ) -> Self {
         let len = clip(buf.bytes_total());
-        let header = message.point_at(buf.stable_mut_ptr(), len, None);
+        let header = message.point_at_room(buf.stable_mut_ptr(), len);
         let op = Op::RecvMsg { fd: fd.as_raw_fd(), header };
         Self { op, owned: Erased::new((buf, message)), fills: Some(len), charge: None }
     }
 
-    /// Sends a datagram through `message`, which is given back.
+    /// Sends a datagram through `message`, which is given back; without a target to whom the socket is connected to.
     pub(crate) fn send_msg<B: IoBuf>(
         fd: &impl AsRawFd,
         mut message: Box<super::address::Message>,
         buf: B,
-        target: SocketAddr,
+        target: Option<Address>,
     ) -> Self {
-        let header = message.point_at(buf.stable_ptr().cast_mut(), clip(buf.bytes_init()), Some(target));
+        let header = message.point_at(buf.stable_ptr().cast_mut(), clip(buf.bytes_init()), target);
         Self::new(Op::SendMsg { fd: fd.as_raw_fd(), header }, Erased::new((buf, message)))
     }
 }

@@ -60,10 +60,12 @@ enum What {
     ConnectUnix,
     SendUnix,
     ReceiveUnix,
+    SendUnixDatagram,
+    ReceiveUnixDatagram,
     ReadShared,
 }
 
-const ALL: [What; 29] = [
+const ALL: [What; 31] = [
     What::Read,
     What::Write,
     What::WriteAndSync,
@@ -92,6 +94,8 @@ const ALL: [What; 29] = [
     What::ConnectUnix,
     What::SendUnix,
     What::ReceiveUnix,
+    What::SendUnixDatagram,
+    What::ReceiveUnixDatagram,
     What::ReadShared,
 ];
 
@@ -126,6 +130,7 @@ struct Things {
     unix_path: std::path::PathBuf,
     unix_listener: crate::UringUnixListener,
     unix: (crate::UringUnixStream, crate::UringUnixStream),
+    datagrams: (crate::UringUnixDatagram, crate::UringUnixDatagram),
 }
 
 async fn do_step(
@@ -178,6 +183,8 @@ async fn do_step(
         }
         What::SendUnix => perform(world, step, things.unix.0.write(guarded(2500))).await,
         What::ReceiveUnix => perform(world, step, things.unix.1.read(guarded(80))).await,
+        What::SendUnixDatagram => perform(world, step, things.datagrams.0.send(guarded(90))).await,
+        What::ReceiveUnixDatagram => perform(world, step, things.datagrams.1.recv_from(guarded(80))).await,
         What::ReadShared => perform(world, step, file.read_shared(50..1700)).await,
         What::Deallocate => perform(world, step, file.deallocate(1000..9000)).await,
         What::HardLink => perform(world, step, storage.hard_link(Path::new("f"), Path::new("l"))).await,
@@ -195,6 +202,7 @@ fn buffers(steps: &[Step]) -> usize {
         let what = step.what;
         matches!(what, What::Read | What::Write | What::WriteAndSync | What::Send | What::SendZeroCopy)
             || matches!(what, What::SendUnix | What::ReceiveUnix)
+            || matches!(what, What::SendUnixDatagram | What::ReceiveUnixDatagram)
             || matches!(what, What::Receive | What::SendTo | What::ReceiveFrom)
     };
     steps.iter().filter(has_one).count()
@@ -239,7 +247,9 @@ proptest! {
             let unix_path = root.path().join("s");
             let unix_listener = world.network().bind_unix(&unix_path).await.unwrap();
             let unix = world.network().unix_pair().unwrap();
-            let things = Things { file, listener, near, far, socket, unix_path, unix_listener, unix };
+            let datagrams = world.network().unix_datagram_pair().unwrap();
+            let things =
+                Things { file, listener, near, far, socket, unix_path, unix_listener, unix, datagrams };
             for (number, step) in steps.iter().enumerate() {
                 do_step(&world, &things, &freed, number, *step).await;
             }

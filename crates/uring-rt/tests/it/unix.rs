@@ -1,7 +1,9 @@
 //! Unix sockets: as those of TCP, on the kernel's ring and on threads.
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use samestep_provider_traits::{Providers, TaskProvider, TcpStream, TimeProvider};
@@ -126,6 +128,119 @@ fn accepts_and_reads_given_up_lose_nothing() {
             assert_eq!(client.await.unwrap(), served, "connections served and made");
             let none = world.time().timeout(Duration::from_millis(5), listener.accept()).await;
             none.expect_err("a connection was served twice");
+        });
+    }
+}
+
+/// Of a length of its own.
+fn datagram(number: u32) -> Vec<u8> {
+    number.to_le_bytes().repeat((1 + number % 100) as usize)
+}
+
+#[test]
+fn datagrams_come_whole_and_in_order() {
+    for machine in ALL {
+        machine.world(|world| async move {
+            let root = tempfile::tempdir().unwrap();
+            let [one, other] = ["one", "other"].map(|name| root.path().join(name));
+            let far = world.network().bind_unix_datagram(&one).unwrap();
+            let near = world.network().bind_unix_datagram(&other).unwrap();
+            assert_eq!(near.send(vec![1]).await.0.unwrap_err().kind(), ErrorKind::NotConnected);
+            // More than the system keeps: who sends waits.
+            let sends = world.task().spawn("sends", async move {
+                for number in 0..1000 {
+                    let bytes = datagram(number);
+                    let len = bytes.len();
+                    assert_eq!(near.send_to(bytes, &one).await.0.unwrap(), len);
+                }
+                near
+            });
+            for number in 0..1000 {
+                let (received, bytes) = far.recv_from(Vec::with_capacity(1000)).await;
+                assert_eq!(received.unwrap(), (bytes.len(), Some(other.clone())), "{machine:?}");
+                assert_eq!(bytes, datagram(number));
+            }
+            let near = sends.await.unwrap();
+            // Answered at its path; and an empty one is one.
+            far.send_to(Vec::new(), &other).await.0.unwrap();
+            assert_eq!(near.recv_from(vec![7; 4]).await.0.unwrap().0, 0);
+            let long = near.send_to(vec![0; 4 << 20], &root.path().join("one")).await.0;
+            assert_eq!(long.unwrap_err().raw_os_error(), Some(libc::EMSGSIZE));
+            far.close().await.unwrap();
+            let refused = near.send_to(vec![1], &root.path().join("one")).await.0.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+            assert_eq!(
+                near.send_to(vec![1], Path::new("")).await.0.unwrap_err().kind(),
+                ErrorKind::InvalidInput
+            );
+        });
+    }
+}
+
+#[test]
+fn datagrams_know_where_they_go() {
+    for machine in ALL {
+        machine.world(|world| async move {
+            let root = tempfile::tempdir().unwrap();
+            let path = root.path().join("s");
+            let server = world.network().bind_unix_datagram(&path).unwrap();
+            let taken = world.network().bind_unix_datagram(&path).unwrap_err();
+            assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+            let client = world.network().unix_datagram().unwrap();
+            let nobody = client.connect(&root.path().join("nobody")).unwrap_err();
+            assert_eq!(nobody.kind(), ErrorKind::NotFound);
+            client.connect(&path).unwrap();
+            client.send("from nowhere").await.0.unwrap();
+            let (received, bytes) = server.recv_from(vec![0; 12]).await;
+            assert_eq!((received.unwrap(), &bytes[..]), ((12, None), &b"from nowhere"[..]));
+
+            let (one, other) = world.network().unix_datagram_pair().unwrap();
+            one.send("there").await.0.unwrap();
+            other.send("and back").await.0.unwrap();
+            // What does not fit is lost.
+            assert_eq!(other.recv_from(vec![0; 3]).await.1, b"the");
+            assert_eq!(one.recv_from(vec![0; 8]).await.1, b"and back");
+            drop(other);
+            let gone = one.send(vec![1]).await.0.unwrap_err().kind();
+            assert!([ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset].contains(&gone), "{gone}");
+        });
+    }
+}
+
+/// Receives that are given up while datagrams come: none is lost.
+#[test]
+fn receives_of_datagrams_given_up_lose_nothing() {
+    for machine in ALL {
+        let given_up_min = machine.repetitions() / 10;
+        machine.world(|world| async move {
+            let (one, other) = world.network().unix_datagram_pair().unwrap();
+            let (time, is_enough) = (world.time().clone(), Rc::new(Cell::new(false)));
+            let sends = world.task().spawn("sends", {
+                let is_enough = Rc::clone(&is_enough);
+                async move {
+                    let mut sent = 0_u64;
+                    while !is_enough.get() {
+                        time.sleep(Duration::from_micros(sent % 100)).await;
+                        other.send(sent.to_le_bytes().to_vec()).await.0.unwrap();
+                        sent += 1;
+                    }
+                    other.send(u64::MAX.to_le_bytes().to_vec()).await.0.unwrap();
+                    sent
+                }
+            });
+            let (mut received, mut given_up, patience) = (0_u64, 0, Duration::from_micros(20));
+            loop {
+                match world.time().timeout(patience, one.recv_from(vec![0; 8])).await {
+                    Ok((_, bytes)) if bytes == u64::MAX.to_le_bytes() => break,
+                    Ok((_, bytes)) => {
+                        assert_eq!(bytes, received.to_le_bytes());
+                        received += 1;
+                    }
+                    Err(_) => given_up += 1,
+                }
+                is_enough.set(given_up >= given_up_min);
+            }
+            assert_eq!(sends.await.unwrap(), received);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Unix sockets: as those of TCP, by a path and within one machine.
+//! Connections: as those of TCP.
 
 use std::fmt;
 use std::future::Future;
@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{SocketAddrUnix, SocketType};
 use samestep_provider_traits::{BufResult, IoBuf, IoBufMut, TcpStream};
 
-use super::UringStream;
-use super::listener::Accepts;
+use super::{pair, socket};
 use crate::core::Core;
+use crate::net::UringStream;
+use crate::net::listener::Accepts;
 use crate::sys::{Address, Prepared};
 
 /// A Unix socket that listens: from [`UringNetwork::bind_unix`](crate::UringNetwork::bind_unix).
@@ -31,11 +32,10 @@ pub struct UringUnixListener {
 pub struct UringUnixStream(UringStream);
 
 impl UringUnixListener {
-    pub(super) fn bind(core: &Rc<Core>, path: &Path) -> io::Result<Self> {
+    pub(in crate::net) fn bind(core: &Rc<Core>, path: &Path) -> io::Result<Self> {
         // The same checks as for whoever connects.
         Address::unix(path)?;
-        let fd =
-            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let fd = socket(SocketType::STREAM)?;
         rustix::net::bind(&fd, &SocketAddrUnix::new(path)?)?;
         Ok(Self { accepts: Accepts::listen(Rc::clone(core), fd)? })
     }
@@ -54,16 +54,14 @@ impl UringUnixListener {
 }
 
 impl UringUnixStream {
-    pub(super) async fn connect(core: Rc<Core>, address: Address) -> io::Result<Self> {
-        let fd =
-            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    pub(in crate::net) async fn connect(core: Rc<Core>, address: Address) -> io::Result<Self> {
+        let fd = socket(SocketType::STREAM)?;
         let prepared = Prepared::connect(&fd, address);
         UringStream::of_other_family(core, fd).connected(prepared).await.map(Self)
     }
 
-    pub(super) fn pair(core: &Rc<Core>) -> io::Result<(Self, Self)> {
-        let (one, other) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    pub(in crate::net) fn pair(core: &Rc<Core>) -> io::Result<(Self, Self)> {
+        let (one, other) = pair(SocketType::STREAM)?;
         let stream = |fd| Self(UringStream::of_other_family(Rc::clone(core), fd));
         Ok((stream(one), stream(other)))
     }
