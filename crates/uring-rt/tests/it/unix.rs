@@ -207,6 +207,30 @@ fn datagrams_know_where_they_go() {
     }
 }
 
+/// One that is longer than the system takes by default is told as lost, and the next one comes.
+#[test]
+fn a_datagram_that_was_cut_is_told() {
+    for machine in ALL {
+        machine.world(|world| async move {
+            let root = tempfile::tempdir().unwrap();
+            let path = root.path().join("s");
+            let far = world.network().bind_unix_datagram(&path).unwrap();
+            let near = std::os::unix::net::UnixDatagram::unbound().unwrap();
+            // The system doubles it.
+            rustix::net::sockopt::set_socket_send_buffer_size(&near, 200 * 1024).unwrap();
+            let longest = 256 * 1024;
+            near.send_to(&vec![1; longest], &path).unwrap();
+            let (received, bytes) = far.recv_from(Vec::with_capacity(300_000)).await;
+            assert_eq!((received.unwrap().0, bytes.len()), (longest, longest));
+            near.send_to(&vec![1; longest + 1], &path).unwrap();
+            let lost = far.recv_from(vec![0; 10]).await.0.unwrap_err();
+            assert_eq!(lost.kind(), ErrorKind::InvalidData);
+            near.send_to(b"next", &path).unwrap();
+            assert_eq!(far.recv_from(vec![0; 4]).await.1, b"next");
+        });
+    }
+}
+
 /// Receives that are given up while datagrams come: none is lost.
 #[test]
 fn receives_of_datagrams_given_up_lose_nothing() {
