@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::ffi::CString;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -181,6 +181,46 @@ impl UringFile {
             memory_bytes if self.is_direct() && memory_bytes <= PAGE_BYTES => self.state.core.alloc_dma(len),
             memory_bytes => DmaBuffer::on_heap(len, memory_bytes),
         }
+    }
+
+    /// The descriptor, which is open as long as this is held.
+    pub(super) fn fd(&self) -> io::Result<Arc<OwnedFd>> {
+        self.state.fd()
+    }
+
+    /// Changes the file on a thread, and tells up to where that went. Syncs that begin later wait for it, also if the
+    /// future was dropped, and then tell if it failed.
+    pub(super) async fn write_on_thread(
+        &self,
+        job: impl FnOnce(&OwnedFd) -> io::Result<u64> + Send + 'static,
+    ) -> io::Result<u64> {
+        let state = Rc::clone(&self.state);
+        let fd = state.writable_fd()?;
+        let set = state.writes.begin();
+        state.begin();
+        let watch = Rc::new(());
+        let awaited = Rc::downgrade(&watch);
+        let mut task = self.core().spawn_here("write on a thread", async move {
+            let done = state.core.pool.run(move || job(&fd)).await.flatten().map_err(exact);
+            state.shared_reads.changed();
+            let told = match done {
+                Ok(end) => {
+                    state.note_length(end);
+                    Ok(end)
+                }
+                Err(error) if awaited.strong_count() == 0 => {
+                    state.writes.keep_error(error);
+                    Ok(0)
+                }
+                Err(error) => Err(error),
+            };
+            state.writes.end(set);
+            state.end();
+            told
+        });
+        let ended = poll_fn(|cx| task.poll(cx)).await;
+        drop(watch);
+        ended.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// Syncs, or shares a sync that begins after this.
@@ -431,8 +471,9 @@ impl File for UringFile {
 
     /// As the trait says; on a thread if the kernel is older than 6.9, whose ring has no operation for it.
     fn set_len(&self, length: u64) -> impl Future<Output = io::Result<()>> + use<> {
-        let state = Rc::clone(&self.state);
+        let file = self.clone();
         async move {
+            let state = &file.state;
             let fd = state.writable_fd()?;
             // No write that counts on the length begins behind the cut.
             state.length_known.set(state.length_known.get().min(length));
@@ -441,9 +482,11 @@ impl File for UringFile {
                 let prepared = Prepared::truncate(&fd, length);
                 return state.start_write(prepared, None).await.result().map(|_| ()).map_err(exact);
             }
-            let cut = state.core.pool.run(move || rustix::fs::ftruncate(&fd, length)).await;
-            state.shared_reads.changed();
-            cut?.map_err(|errno| exact(errno.into()))
+            drop(fd);
+            // It says nothing of the length that is known: what was cut off is not known to be there.
+            file.write_on_thread(move |fd| Ok(rustix::fs::ftruncate(fd, length).map(|()| 0)?))
+                .await
+                .map(|_| ())
         }
     }
 

@@ -1,6 +1,7 @@
 //! Files and folders: on the ring as far as a kernel of the floor has operations for them, the rest on threads.
 
 mod closing;
+mod copy;
 mod devices;
 mod file;
 mod immutable;
@@ -67,6 +68,27 @@ impl UringStorage {
         async move { storage.operate(Prepared::link_at(&*storage.root, from?, to?)).await.map(|_| ()) }
     }
 
+    /// Makes a file in `folder` that has no name, for reading and writing: it is gone when it is closed, or with the
+    /// process. For what is larger than memory and nobody else's. Of `options` all but direct I/O is without meaning.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](ErrorKind::Unsupported) if the file system has no such files, or no direct I/O.
+    pub fn create_unnamed(
+        &self,
+        folder: &Path,
+        options: OpenOptions,
+    ) -> impl Future<Output = io::Result<UringFile>> + use<> {
+        let (storage, folder) = (self.clone(), c_path(folder));
+        let named = OpenOptions::read_write();
+        let options = if options.is_direct() { named.direct() } else { named };
+        async move {
+            // So that nobody can give it a name, either.
+            let flags = open_flags(options) | OFlags::TMPFILE | OFlags::EXCL;
+            storage.open_file(folder?, flags, options).await
+        }
+    }
+
     /// Removes an empty folder. It is gone for good after a sync of the one it was in.
     ///
     /// # Errors
@@ -96,6 +118,17 @@ impl UringStorage {
         op.await.result().map(own)
     }
 
+    async fn open_file(self, path: CString, flags: OFlags, options: OpenOptions) -> io::Result<UringFile> {
+        let fd = match self.open_at(path, flags, NEW_FILE_MODE).await {
+            // What a file system says that has no direct I/O.
+            Err(error) if options.is_direct() && error.kind() == ErrorKind::InvalidInput => {
+                return Err(no_direct_io());
+            }
+            fd => Arc::new(fd?),
+        };
+        UringFile::new(self.core, fd, options).await
+    }
+
     async fn stat(&self, path: CString) -> io::Result<Box<Stat>> {
         let prepared = Prepared::statx(&*self.root, path);
         let owner = Rc::clone(&self.root) as Rc<dyn Owner>;
@@ -120,17 +153,7 @@ impl StorageProvider for UringStorage {
 
     fn open(&self, path: &Path, options: OpenOptions) -> impl Future<Output = io::Result<UringFile>> + use<> {
         let (storage, path) = (self.clone(), c_path(path));
-        async move {
-            let flags = open_flags(options);
-            let fd = match storage.open_at(path?, flags, NEW_FILE_MODE).await {
-                // What a file system says that has no direct I/O.
-                Err(error) if options.is_direct() && error.kind() == ErrorKind::InvalidInput => {
-                    return Err(no_direct_io());
-                }
-                fd => Arc::new(fd?),
-            };
-            UringFile::new(storage.core, fd, options).await
-        }
+        async move { storage.open_file(path?, open_flags(options), options).await }
     }
 
     fn create_dir_all(&self, path: &Path) -> impl Future<Output = io::Result<()>> + use<> {

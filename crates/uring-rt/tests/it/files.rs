@@ -206,3 +206,88 @@ fn a_closed_file_is_not_held_open() {
         });
     }
 }
+
+#[test]
+fn a_range_is_copied_from_file_to_file() {
+    for machine in ALL {
+        machine.world(|world| async move {
+            let storage = world.storage();
+            let open = |name| storage.open(Path::new(name), OpenOptions::read_write().create());
+            let [from, to] = [open("from").await.unwrap(), open("to").await.unwrap()];
+            let bytes: Vec<u8> = (0..=250).cycle().take(300_000).collect();
+            from.write_all_at(bytes.clone(), 0).await.0.unwrap();
+            to.write_all_at(vec![9; 20], 0).await.0.unwrap();
+            assert_eq!(from.copy_range(1000..200_001, &to, 10).await.unwrap(), 199_001);
+            assert_eq!(from.copy_range(299_990..400_000, &to, 0).await.unwrap(), 10, "the file ends there");
+            assert_eq!(from.copy_range(5..5, &to, 0).await.unwrap(), 0);
+            let copied = to.read_exact_at(vec![0; 199_011], 0).await.1;
+            assert!(copied[..10] == bytes[299_990..] && copied[10..] == bytes[1000..200_001], "{machine:?}");
+            assert_eq!(to.metadata().await.unwrap().len, 199_011);
+
+            let overlapping = from.copy_range(0..100, &from, 50).await.unwrap_err();
+            assert_eq!(overlapping.kind(), ErrorKind::InvalidInput);
+            let read_only = storage.open(Path::new("to"), OpenOptions::read_only()).await.unwrap();
+            let refused = from.copy_range(0..100, &read_only, 0).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+            from.clone().close().await.unwrap();
+            assert_eq!(from.copy_range(0..1, &to, 0).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+        });
+    }
+}
+
+/// A sync waits for a copy that was given up, and tells if it failed.
+#[test]
+fn a_copy_that_is_given_up_is_synced() {
+    for machine in ALL {
+        machine.world(|world| async move {
+            let storage = world.storage();
+            let open = |name| storage.open(Path::new(name), OpenOptions::read_write().create());
+            let [from, to] = [open("from").await.unwrap(), open("to").await.unwrap()];
+            let len = 64 << 20;
+            from.set_len(len).await.unwrap();
+            from.write_all_at(vec![7; 10], len - 10).await.0.unwrap();
+            let mut copy = Box::pin(from.copy_range(0..len, &to, 0));
+            assert!(copy.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            world.task().yield_now().await;
+            drop(copy);
+            to.sync_data().await.unwrap();
+            assert_eq!(to.metadata().await.unwrap().len, len);
+            assert_eq!(to.read_exact_at(vec![0; 10], len - 10).await.1, [7; 10]);
+
+            let mut copy = Box::pin(from.copy_range(0..10, &from, 5));
+            assert!(copy.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(copy);
+            assert_eq!(from.sync_data().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+            from.sync_data().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_file_without_a_name_is_gone_when_it_is_closed() {
+    for machine in ALL {
+        machine.world(|world| async move {
+            let storage = world.storage();
+            storage.create_dir_all(Path::new("d")).await.unwrap();
+            for options in [OpenOptions::read_only(), OpenOptions::read_only().direct()] {
+                let file = match storage.create_unnamed(Path::new("d"), options).await {
+                    // In memory, say.
+                    Err(error) if error.kind() == ErrorKind::Unsupported => continue,
+                    file => file.unwrap(),
+                };
+                assert_eq!(file.is_direct(), options.is_direct());
+                let mut buf = storage.alloc_dma(8192);
+                buf.fill(5);
+                file.write_all_at(buf, 4096).await.0.unwrap();
+                let read = file.read_exact_at(storage.alloc_dma(8192), 0).await.1;
+                assert!(read[..4096] == [0; 4096] && read[4096..] == [5; 4096], "{machine:?}");
+                assert!(storage.list(Path::new("d")).await.unwrap().is_empty());
+                file.close().await.unwrap();
+                assert!(storage.list(Path::new("d")).await.unwrap().is_empty());
+            }
+            let missing =
+                storage.create_unnamed(Path::new("no"), OpenOptions::read_write()).await.unwrap_err();
+            assert_eq!(missing.kind(), ErrorKind::NotFound);
+        });
+    }
+}
