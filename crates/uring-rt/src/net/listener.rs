@@ -1,6 +1,6 @@
 //! Listening sockets: one multishot accept a socket, whose connections wait for whoever asks next.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -45,6 +45,8 @@ struct State {
 }
 
 impl UringListener {
+    with_fd!(self, self.accepts.fd());
+
     pub(crate) fn bind(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
         let fd = socket(address, SocketType::STREAM)?;
         sockopt::set_socket_reuseaddr(&fd, true)?;
@@ -85,9 +87,8 @@ impl Accepts {
         &self.0.core
     }
 
-    /// Looks at the socket.
-    pub(super) fn with_fd<T>(&self, look: impl FnOnce(&OwnedFd) -> io::Result<T>) -> io::Result<T> {
-        look(self.0.fd.borrow().as_ref().ok_or_else(closed)?)
+    pub(super) fn fd(&self) -> io::Result<Ref<'_, OwnedFd>> {
+        Ref::filter_map(self.0.fd.borrow(), Option::as_ref).map_err(|_| closed())
     }
 
     /// Takes no more, and ends when the kernel does so, too.
@@ -186,7 +187,7 @@ impl TcpListener for UringListener {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.accepts.with_fd(local_addr)
+        local_addr(&*self.accepts.fd()?)
     }
 
     async fn close(self) -> io::Result<()> {

@@ -1,6 +1,28 @@
 //! The network: accepts and receives belong to the socket, not to the future that waits for them, so that giving one
 //! up loses nothing.
 
+/// The way of every socket to options that have no call here; `$fd` is its descriptor, or the error of a closed socket.
+macro_rules! with_fd {
+    ($this:ident, $fd:expr) => {
+        /// Has a look at the descriptor, or sets an option that has no call here: how often a connection is probed, how
+        /// much the system keeps, groups of multicast, who the peer is.
+        ///
+        /// It is the socket's: who reads, writes or listens by it, makes it non-blocking or closes it takes from the
+        /// operations under way what is theirs.
+        ///
+        /// # Errors
+        ///
+        /// What `use_it` gives; [`NotConnected`](std::io::ErrorKind::NotConnected) if a handle closed the socket.
+        pub fn with_fd<T>(
+            &$this,
+            use_it: impl FnOnce(std::os::fd::BorrowedFd<'_>) -> std::io::Result<T>,
+        ) -> std::io::Result<T> {
+            let fd = $fd?;
+            use_it(std::os::fd::AsFd::as_fd(&*fd))
+        }
+    };
+}
+
 mod bind;
 mod datagrams;
 mod listener;

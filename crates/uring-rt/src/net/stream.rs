@@ -1,6 +1,6 @@
 //! Connections: one multishot receive a connection, whose bytes wait for whoever reads next.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -74,6 +74,8 @@ enum End {
 }
 
 impl UringStream {
+    with_fd!(self, self.fd());
+
     /// One of TCP, that sends at once what it is given: those that a listener accepts do, as it does.
     pub(super) fn new(core: Rc<Core>, fd: OwnedFd) -> Self {
         let zero_copy_bytes = core.zero_copy_bytes;
@@ -101,9 +103,9 @@ impl UringStream {
         Ok(self)
     }
 
-    /// Looks at the socket.
-    pub(super) fn with_fd<T>(&self, look: impl FnOnce(&OwnedFd) -> io::Result<T>) -> io::Result<T> {
-        look(self.state().fd.borrow().as_ref().ok_or_else(closed)?)
+    /// The socket, until a handle closes it.
+    pub(super) fn fd(&self) -> io::Result<Ref<'_, OwnedFd>> {
+        Ref::filter_map(self.state().fd.borrow(), Option::as_ref).map_err(|_| closed())
     }
 
     fn state(&self) -> &Rc<State> {
@@ -314,11 +316,11 @@ impl TcpStream for UringStream {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.with_fd(local_addr)
+        local_addr(&*self.fd()?)
     }
 
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.with_fd(peer_addr)
+        peer_addr(&*self.fd()?)
     }
 }
 

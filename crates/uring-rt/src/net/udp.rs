@@ -18,6 +18,8 @@ use crate::sys::Address;
 pub struct UringSocket(Datagrams);
 
 impl UringSocket {
+    with_fd!(self, self.0.fd());
+
     pub(super) fn bind(core: Rc<Core>, address: SocketAddr) -> io::Result<Self> {
         let fd = socket(address, SocketType::DGRAM)?;
         rustix::net::bind(&fd, &address)?;

@@ -200,6 +200,8 @@ fn datagrams_know_where_they_go() {
             // What does not fit is lost.
             assert_eq!(other.recv_from(vec![0; 3]).await.1, b"the");
             assert_eq!(one.recv_from(vec![0; 8]).await.1, b"and back");
+            let peer = one.with_fd(|fd| Ok(rustix::net::sockopt::socket_peercred(fd)?)).unwrap();
+            assert_eq!(peer.pid, rustix::process::getpid());
             drop(other);
             let gone = one.send(vec![1]).await.0.unwrap_err().kind();
             assert!([ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset].contains(&gone), "{gone}");

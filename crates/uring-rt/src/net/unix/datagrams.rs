@@ -23,6 +23,8 @@ use crate::sys::Address;
 pub struct UringUnixDatagram(Datagrams);
 
 impl UringUnixDatagram {
+    with_fd!(self, self.0.fd());
+
     pub(in crate::net) fn bind(core: &Rc<Core>, path: &Path) -> io::Result<Self> {
         // The same checks as for whoever sends.
         Address::unix(path)?;

@@ -32,6 +32,8 @@ pub struct UringUnixListener {
 pub struct UringUnixStream(UringStream);
 
 impl UringUnixListener {
+    with_fd!(self, self.accepts.fd());
+
     pub(in crate::net) fn bind(core: &Rc<Core>, path: &Path) -> io::Result<Self> {
         // The same checks as for whoever connects.
         Address::unix(path)?;
@@ -54,6 +56,8 @@ impl UringUnixListener {
 }
 
 impl UringUnixStream {
+    with_fd!(self, self.0.fd());
+
     pub(in crate::net) async fn connect(core: Rc<Core>, address: Address) -> io::Result<Self> {
         let fd = socket(SocketType::STREAM)?;
         let prepared = Prepared::connect(&fd, address);
