@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::Result;
 
@@ -36,14 +37,29 @@ fn calls_of(table: &str) -> Option<f64> {
 
 fn run(mut tool: Command, command: &Command) -> Result<()> {
     tool.arg(command.get_program()).args(command.get_args());
-    let output = tool.stdin(Stdio::null()).output()?;
+    let name = tool.get_program().to_string_lossy().into_owned();
+    let mut child = tool.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let started = Instant::now();
+    while child.try_wait()?.is_none() {
+        if started.elapsed() > PATIENCE {
+            child.kill()?;
+            child.wait()?;
+            return Err(format!("{name}: no end in {} s", PATIENCE.as_secs()).into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output()?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    Err(format!("{}: {last}", tool.get_program().to_string_lossy()).into())
+    Err(format!("{name}: {last}").into())
 }
+
+/// Longer than any that ends. valgrind runs one thread at a time and does not know that one which waits for a ring lets
+/// others run, so that two that wait for each other never end.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

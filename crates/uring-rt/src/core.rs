@@ -210,6 +210,7 @@ impl Core {
         flow
     }
 
+    #[inline]
     fn run_task(&self, task: &TaskRef) {
         match task.run() {
             Run::Waits => {

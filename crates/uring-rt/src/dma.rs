@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::info::{Choice, Feature};
 use crate::runtime::Runtime;
 use crate::storage::UringStorage;
-use crate::sys::{DmaArena, DmaBuffer, Driver, Registered};
+use crate::sys::{DmaArena, DmaBuffer, Driver, Registered, Spares};
 
 /// Pages that are larger than usual, for a shard's arena: see
 /// [`RuntimeBuilder::dma_arena`](crate::RuntimeBuilder::dma_arena). Complete by definition.
@@ -113,6 +113,7 @@ pub(crate) struct Dma {
     wanted_bytes: usize,
     huge_pages: HugePages,
     made: RefCell<Option<Made>>,
+    heap: Rc<Spares>,
     from_heap: Cell<u64>,
 }
 
@@ -125,7 +126,13 @@ struct Made {
 
 impl Dma {
     pub(crate) fn new(wanted_bytes: usize, huge_pages: HugePages) -> Self {
-        Self { wanted_bytes, huge_pages, made: RefCell::new(None), from_heap: Cell::new(0) }
+        let (made, heap, from_heap) = Default::default();
+        Self { wanted_bytes, huge_pages, made, heap, from_heap }
+    }
+
+    /// Where buffers of the heap come from.
+    pub(crate) fn heap(&self) -> &Rc<Spares> {
+        &self.heap
     }
 
     /// A buffer, of the arena if that has room; the first one makes the arena.
@@ -135,7 +142,7 @@ impl Dma {
         let taken = made.arena.as_ref().filter(|_| len > 0).and_then(|arena| arena.take(len));
         taken.unwrap_or_else(|| {
             self.from_heap.set(self.from_heap.get() + 1);
-            DmaBuffer::on_heap(len, ALIGNMENT_BYTES)
+            self.heap.take(len, ALIGNMENT_BYTES)
         })
     }
 

@@ -179,7 +179,7 @@ impl UringFile {
     pub(super) fn buffer(&self, len: usize) -> DmaBuffer {
         match self.state.alignment.get().memory_bytes {
             memory_bytes if self.is_direct() && memory_bytes <= PAGE_BYTES => self.state.core.alloc_dma(len),
-            memory_bytes => DmaBuffer::on_heap(len, memory_bytes),
+            memory_bytes => self.state.core.dma.heap().take(len, memory_bytes),
         }
     }
 

@@ -157,11 +157,11 @@ impl Read {
         let file = file.clone();
         let reading = async move {
             if range.is_empty() {
-                return (Ok(()), DmaBuffer::on_heap(0, 1), 0);
+                return (Ok(()), DmaBuffer::empty(), 0);
             }
             let Some(len) = len else {
                 let error = io::Error::new(io::ErrorKind::InvalidInput, "a range behind the largest offset");
-                return (Err(error), DmaBuffer::on_heap(0, 1), 0);
+                return (Err(error), DmaBuffer::empty(), 0);
             };
             read_to_end(&file, file.buffer(len), start).await
         };

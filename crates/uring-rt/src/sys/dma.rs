@@ -117,13 +117,45 @@ pub struct DmaBuffer(Home);
 
 enum Home {
     Arena { arena: Rc<DmaArena>, block: ManuallyDrop<Block>, len: usize },
-    Heap(AlignedBuf),
+    Heap { buf: ManuallyDrop<AlignedBuf>, spares: Option<Rc<Spares>> },
+}
+
+/// Large buffers of the heap that nobody has now, for the next of their length: the system takes its time to make one, and
+/// to clear it.
+#[derive(Debug, Default)]
+pub(crate) struct Spares {
+    bufs: RefCell<Vec<AlignedBuf>>,
+    bytes: Cell<usize>,
+}
+
+impl Spares {
+    /// A buffer of the heap, which comes back here. It holds zeros, or what it held last.
+    pub(crate) fn take(self: &Rc<Self>, len: usize, alignment_bytes: usize) -> DmaBuffer {
+        let mut bufs = self.bufs.borrow_mut();
+        let fits = |buf: &AlignedBuf| buf.len() == len && buf.alignment_bytes() == alignment_bytes;
+        let buf = match bufs.iter().rposition(fits) {
+            Some(place) => {
+                self.bytes.set(self.bytes.get() - len);
+                bufs.swap_remove(place)
+            }
+            None => AlignedBuf::zeroed(len, alignment_bytes),
+        };
+        DmaBuffer(Home::Heap { buf: ManuallyDrop::new(buf), spares: Some(Rc::clone(self)) })
+    }
+
+    fn give(&self, buf: AlignedBuf) {
+        let bytes = self.bytes.get() + buf.len();
+        if buf.len() >= SPARE_BYTES_MIN && bytes <= SPARES_BYTES_MAX {
+            self.bytes.set(bytes);
+            self.bufs.borrow_mut().push(buf);
+        }
+    }
 }
 
 impl DmaBuffer {
-    /// One of the heap.
-    pub(crate) fn on_heap(len: usize, alignment_bytes: usize) -> Self {
-        Self(Home::Heap(AlignedBuf::zeroed(len, alignment_bytes)))
+    /// One without bytes.
+    pub(crate) fn empty() -> Self {
+        Self(Home::Heap { buf: ManuallyDrop::new(AlignedBuf::zeroed(0, 1)), spares: None })
     }
 
     /// Whether it is of the arena. The kernel need not look it up, if [that was registered](crate::ArenaInfo).
@@ -137,24 +169,35 @@ impl DmaBuffer {
                 let start = arena.pages.start().as_ptr().wrapping_add(block.start_bytes());
                 NonNull::new(start).expect("within the region")
             }
-            Home::Heap(buf) => NonNull::new(buf.stable_ptr().cast_mut()).expect("blocks are not at zero"),
+            Home::Heap { buf, .. } => {
+                NonNull::new(buf.stable_ptr().cast_mut()).expect("blocks are not at zero")
+            }
         }
     }
 
     fn length(&self) -> usize {
         match &self.0 {
             Home::Arena { len, .. } => *len,
-            Home::Heap(buf) => buf.len(),
+            Home::Heap { buf, .. } => buf.len(),
         }
     }
 }
 
 impl Drop for DmaBuffer {
     fn drop(&mut self) {
-        if let Home::Arena { arena, block, .. } = &mut self.0 {
-            // SAFETY: taken once, as the value is dropped.
-            let block = unsafe { ManuallyDrop::take(block) };
-            arena.blocks.borrow_mut().give(block);
+        match &mut self.0 {
+            Home::Arena { arena, block, .. } => {
+                // SAFETY: taken once, as the value is dropped.
+                let block = unsafe { ManuallyDrop::take(block) };
+                arena.blocks.borrow_mut().give(block);
+            }
+            Home::Heap { buf, spares } => {
+                // SAFETY: as above.
+                let buf = unsafe { ManuallyDrop::take(buf) };
+                if let Some(spares) = spares {
+                    spares.give(buf);
+                }
+            }
         }
     }
 }
@@ -193,7 +236,7 @@ unsafe impl IoBufMut for DmaBuffer {
     fn stable_mut_ptr(&mut self) -> *mut u8 {
         match &mut self.0 {
             Home::Arena { .. } => self.start().as_ptr(),
-            Home::Heap(buf) => buf.stable_mut_ptr(),
+            Home::Heap { buf, .. } => buf.stable_mut_ptr(),
         }
     }
 
@@ -216,11 +259,39 @@ impl fmt::Debug for DmaBuffer {
 // In a slice of a slice it still needs no box in the record of its operation.
 const _: () = assert!(size_of::<DmaBuffer>() <= 40);
 
+/// The allocator has smaller ones at hand itself.
+const SPARE_BYTES_MIN: usize = 64 * 1024;
+/// What is kept of them all.
+const SPARES_BYTES_MAX: usize = 16 << 20;
+
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use samestep_provider_traits::IoBuf;
 
-    use super::{DmaArena, HugePages};
+    use super::{DmaArena, HugePages, Spares};
+
+    #[test]
+    fn large_buffers_of_the_heap_are_used_again() {
+        let spares = Rc::new(Spares::default());
+        let mut one = spares.take(1 << 20, 4096);
+        one.fill(7);
+        let at = one.stable_ptr();
+        drop(one);
+        for (len, alignment) in [((1 << 20) - 1, 4096), (1 << 20, 512)] {
+            assert_ne!(spares.take(len, alignment).stable_ptr(), at);
+        }
+        let again = spares.take(1 << 20, 4096);
+        assert_eq!((again.stable_ptr(), again[5]), (at, 7));
+        // Not small ones, and not without end.
+        drop(spares.take(100, 4096));
+        let many: Vec<_> = (0..40).map(|_| spares.take(1 << 20, 4096)).collect();
+        drop((many, again));
+        assert_eq!(spares.bytes.get(), spares.bufs.borrow().iter().map(|buf| buf.len()).sum());
+        assert!(spares.bytes.get() <= 16 << 20 && spares.bufs.borrow().len() >= 14);
+        assert!(spares.bufs.borrow().iter().all(|buf| buf.len() >= 64 << 10));
+    }
 
     #[test]
     fn buffers_are_of_the_arena_and_go_back_to_it() {

@@ -34,8 +34,8 @@ mod threads;
 pub(crate) use address::{Address, Message};
 pub(crate) use arena::Arena;
 pub(crate) use budget::Budget;
-pub(crate) use dma::DmaArena;
 pub use dma::DmaBuffer;
+pub(crate) use dma::{DmaArena, Spares};
 pub use driver::RingStats;
 pub(crate) use driver::{
     Attendance, Closed, Completion, Driver, DriverCounters, Notice, OnDrop, Outcome, Owner, Picked, RingId,

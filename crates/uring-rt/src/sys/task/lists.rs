@@ -99,7 +99,8 @@ impl Queue {
 impl TaskRef {
     /// Puts the task at the end of its queue, unless it is there. Tells whether the queue was idle, so that whoever
     /// chooses among queues has to be told.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call costs as much as what it does")]
+    #[inline(always)]
     #[must_use = "the queue gets no turn otherwise"]
     pub(crate) fn enqueue(self) -> bool {
         let header = self.header();
@@ -110,7 +111,7 @@ impl TaskRef {
         header.state.set(state.with(State::QUEUED));
         let queue = self.queue();
         if let Some(delays) = queue.delays.get() {
-            delays.woken(self.address());
+            note_woken(delays, &self);
         }
         let before = match queue.first.get() {
             None => queue.first.replace(Some(self.header)),
@@ -149,6 +150,12 @@ impl TaskRef {
         // SAFETY: the reference was the set's, and this is the thread of all its tasks: neither is `Send`.
         Some(unsafe { Self::from_raw(self.header) })
     }
+}
+
+/// Apart, as few are asked for that.
+#[cold]
+fn note_woken(delays: &Delays, task: &TaskRef) {
+    delays.woken(task.address());
 }
 
 impl std::fmt::Debug for Queue {
