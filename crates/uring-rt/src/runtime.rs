@@ -309,6 +309,9 @@ impl RuntimeBuilder {
     /// locks it in memory. Users without `CAP_IPC_LOCK` may lock so much as `RLIMIT_MEMLOCK` says: if that is too little
     /// the arena is a half, a quarter and so on of what was asked for, or is not looked up, and
     /// [`RuntimeInfo::arena`] says so.
+    ///
+    /// Buffers that it has no room for are of the heap. Of those with 64 KiB and more the shard keeps up to 16 MiB that
+    /// nobody has, for the next of their length.
     pub fn dma_arena(self, bytes: usize, huge_pages: HugePages) -> Self {
         Self { dma_bytes: bytes, huge_pages, ..self }
     }
