@@ -105,14 +105,12 @@ impl<T: Send> ShardReceiver<T> {
 impl<T> Drop for ShardSender<T> {
     fn drop(&mut self) {
         self.producer.close();
-        self.producer.ring();
     }
 }
 
 impl<T> Drop for ShardReceiver<T> {
     fn drop(&mut self) {
         self.consumer.close();
-        self.consumer.ring();
     }
 }
 

@@ -12,7 +12,7 @@ use compio::net::{TcpListener, TcpStream};
 use compio::runtime::{JoinHandle, Runtime};
 use tokio::sync::mpsc;
 
-use super::{Access, DIRECT, ECHO_BYTES, Join, Peer, Setup};
+use super::{Access, CHANNEL_VALUES, DIRECT, ECHO_BYTES, Join, Peer, Setup};
 use crate::pages::Pages;
 
 /// compio on one thread, with its defaults.
@@ -92,5 +92,5 @@ impl Peer for Compio {
         }
     }
 
-    channels_of_tokio!();
+    channels!(mpsc::Sender<u64>, mpsc::Receiver<u64>, mpsc::channel(CHANNEL_VALUES));
 }

@@ -16,7 +16,7 @@ use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
 use glommio::{LocalExecutorBuilder, Placement, Task, spawn_local};
 
-use super::{Access, ECHO_BYTES, Peer, SPIN, Setup};
+use super::{Access, CHANNEL_VALUES, ECHO_BYTES, Peer, SPIN, Setup};
 use crate::figures::{Clock, Figures};
 use crate::files::{self, Direction, STREAM_CHUNKS};
 
@@ -161,7 +161,7 @@ impl Peer for Glommio {
     }
 
     fn channel() -> (Self::Tx, Self::Rx) {
-        new_bounded(64)
+        new_bounded(CHANNEL_VALUES)
     }
 
     async fn connect(tx: Self::Tx, rx: Self::Rx) -> (Self::Sender, Self::Receiver) {

@@ -20,17 +20,16 @@ macro_rules! buffers_of_pages {
     };
 }
 
-/// And of those that bring no channel between threads: tokio's wakes by any runtime's wakers.
-#[cfg(feature = "peers")]
-macro_rules! channels_of_tokio {
-    () => {
-        type Tx = mpsc::Sender<u64>;
-        type Rx = mpsc::Receiver<u64>;
-        type Sender = mpsc::Sender<u64>;
-        type Receiver = mpsc::Receiver<u64>;
+/// And of those whose channels need nothing done on their thread. Who brings none has tokio's, which wakes by any wakers.
+macro_rules! channels {
+    ($sender:ty, $receiver:ty, $channel:expr) => {
+        type Tx = $sender;
+        type Rx = $receiver;
+        type Sender = $sender;
+        type Receiver = $receiver;
 
         fn channel() -> (Self::Tx, Self::Rx) {
-            mpsc::channel(64)
+            $channel
         }
 
         async fn connect(tx: Self::Tx, rx: Self::Rx) -> (Self::Sender, Self::Receiver) {
@@ -187,3 +186,5 @@ pub(crate) const SPIN: Duration = Duration::from_millis(1);
 pub(crate) const DIRECT: i32 = rustix::fs::OFlags::DIRECT.bits().cast_signed();
 /// What a connection's buffer holds.
 pub(crate) const ECHO_BYTES: usize = 64;
+/// What a channel between threads has room for.
+pub(crate) const CHANNEL_VALUES: usize = 64;

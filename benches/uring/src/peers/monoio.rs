@@ -12,7 +12,7 @@ use monoio::net::{TcpListener, TcpStream};
 use monoio::{IoUringDriver, RuntimeBuilder};
 use tokio::sync::mpsc;
 
-use super::{Access, DIRECT, ECHO_BYTES, Peer, Setup};
+use super::{Access, CHANNEL_VALUES, DIRECT, ECHO_BYTES, Peer, Setup};
 use crate::pages::Pages;
 
 /// monoio on one thread.
@@ -97,5 +97,5 @@ impl Peer for Monoio {
         }
     }
 
-    channels_of_tokio!();
+    channels!(mpsc::Sender<u64>, mpsc::Receiver<u64>, mpsc::channel(CHANNEL_VALUES));
 }

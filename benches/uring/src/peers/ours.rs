@@ -16,7 +16,7 @@ use samestep_uring_rt::{
     UringJoinHandle, UringListener, UringProviders, UringStream, shard_channel,
 };
 
-use super::{Access, ECHO_BYTES, Join, Peer, SPIN, Setup};
+use super::{Access, CHANNEL_VALUES, ECHO_BYTES, Join, Peer, SPIN, Setup};
 use crate::figures::{Clock, Figures};
 use crate::files::{self, Direction, STREAM_CHUNKS};
 use crate::machine;
@@ -34,10 +34,6 @@ impl Peer for Ours {
     type Buf = DmaBuffer;
     type Listener = UringListener;
     type Stream = UringStream;
-    type Tx = ShardSender<u64>;
-    type Rx = ShardReceiver<u64>;
-    type Sender = ShardSender<u64>;
-    type Receiver = ShardReceiver<u64>;
 
     fn run<F>(setup: Setup, work: impl FnOnce(Self) -> F) -> F::Output
     where
@@ -141,21 +137,7 @@ impl Peer for Ours {
         }
     }
 
-    fn channel() -> (Self::Tx, Self::Rx) {
-        shard_channel(CHANNEL_VALUES)
-    }
-
-    async fn connect(tx: Self::Tx, rx: Self::Rx) -> (Self::Sender, Self::Receiver) {
-        (tx, rx)
-    }
-
-    async fn send(sender: &mut Self::Sender, value: u64) {
-        sender.send(value).await.expect("the other end is there");
-    }
-
-    async fn receive(receiver: &mut Self::Receiver) -> Option<u64> {
-        receiver.recv().await
-    }
+    channels!(ShardSender<u64>, ShardReceiver<u64>, shard_channel(CHANNEL_VALUES));
 
     fn enters(&self) -> Option<u64> {
         Some(self.stats.read().enters)
@@ -208,5 +190,3 @@ async fn let_threads_run(world: UringProviders, is_open: Rc<Cell<bool>>) -> u64 
     }
     0
 }
-
-const CHANNEL_VALUES: usize = 64;

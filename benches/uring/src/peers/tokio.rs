@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, LocalSet, spawn_blocking, spawn_local};
 
-use super::{Access, DIRECT, ECHO_BYTES, Join, Peer, Setup};
+use super::{Access, CHANNEL_VALUES, DIRECT, ECHO_BYTES, Join, Peer, Setup};
 use crate::pages::Pages;
 
 /// tokio on one thread.
@@ -105,5 +105,5 @@ impl Peer for Tokio {
         }
     }
 
-    channels_of_tokio!();
+    channels!(mpsc::Sender<u64>, mpsc::Receiver<u64>, mpsc::channel(CHANNEL_VALUES));
 }

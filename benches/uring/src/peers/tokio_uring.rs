@@ -12,7 +12,7 @@ use tokio_uring::buf::BoundedBuf;
 use tokio_uring::fs::{File, OpenOptions};
 use tokio_uring::net::{TcpListener, TcpStream};
 
-use super::{Access, DIRECT, ECHO_BYTES, Join, Peer, Setup};
+use super::{Access, CHANNEL_VALUES, DIRECT, ECHO_BYTES, Join, Peer, Setup};
 use crate::pages::Pages;
 
 /// tokio-uring on one thread.
@@ -94,5 +94,5 @@ impl Peer for TokioUring {
         }
     }
 
-    channels_of_tokio!();
+    channels!(mpsc::Sender<u64>, mpsc::Receiver<u64>, mpsc::channel(CHANNEL_VALUES));
 }

@@ -156,12 +156,13 @@ impl Read {
             .and_then(|end| usize::try_from(end - start).ok());
         let file = file.clone();
         let reading = async move {
+            let nothing = || file.core().dma.heap().take(0, 1);
             if range.is_empty() {
-                return (Ok(()), DmaBuffer::empty(), 0);
+                return (Ok(()), nothing(), 0);
             }
             let Some(len) = len else {
                 let error = io::Error::new(io::ErrorKind::InvalidInput, "a range behind the largest offset");
-                return (Err(error), DmaBuffer::empty(), 0);
+                return (Err(error), nothing(), 0);
             };
             read_to_end(&file, file.buffer(len), start).await
         };

@@ -117,7 +117,7 @@ pub struct DmaBuffer(Home);
 
 enum Home {
     Arena { arena: Rc<DmaArena>, block: ManuallyDrop<Block>, len: usize },
-    Heap { buf: ManuallyDrop<AlignedBuf>, spares: Option<Rc<Spares>> },
+    Heap { buf: ManuallyDrop<AlignedBuf>, spares: Rc<Spares> },
 }
 
 /// Large buffers of the heap that nobody has now, for the next of their length: the system takes its time to make one, and
@@ -140,7 +140,7 @@ impl Spares {
             }
             None => AlignedBuf::zeroed(len, alignment_bytes),
         };
-        DmaBuffer(Home::Heap { buf: ManuallyDrop::new(buf), spares: Some(Rc::clone(self)) })
+        DmaBuffer(Home::Heap { buf: ManuallyDrop::new(buf), spares: Rc::clone(self) })
     }
 
     fn give(&self, buf: AlignedBuf) {
@@ -153,11 +153,6 @@ impl Spares {
 }
 
 impl DmaBuffer {
-    /// One without bytes.
-    pub(crate) fn empty() -> Self {
-        Self(Home::Heap { buf: ManuallyDrop::new(AlignedBuf::zeroed(0, 1)), spares: None })
-    }
-
     /// Whether it is of the arena. The kernel need not look it up, if [that was registered](crate::ArenaInfo).
     pub fn is_in_arena(&self) -> bool {
         matches!(self.0, Home::Arena { .. })
@@ -194,9 +189,7 @@ impl Drop for DmaBuffer {
             Home::Heap { buf, spares } => {
                 // SAFETY: as above.
                 let buf = unsafe { ManuallyDrop::take(buf) };
-                if let Some(spares) = spares {
-                    spares.give(buf);
-                }
+                spares.give(buf);
             }
         }
     }

@@ -79,7 +79,7 @@ impl<T> Producer<T> {
         Ok(())
     }
 
-    /// Wakes who waits for a value, or for the end. To be called after either.
+    /// Wakes who waits for a value. To be called after one was put in.
     pub(crate) fn ring(&self) {
         self.queue.tail.bell.ring();
     }
@@ -89,14 +89,15 @@ impl<T> Producer<T> {
         self.queue.head.bell.await_ring(waker);
     }
 
-    /// Tells the other end that this one is given up.
+    /// Gives this end up, and wakes who waits at the other.
     pub(crate) fn close(&self) {
-        self.queue.is_closed.store(true, Ordering::Release);
+        self.queue.close();
+        self.ring();
     }
 
     /// Whether the other end, or this one, was given up.
     pub(crate) fn is_closed(&self) -> bool {
-        self.queue.is_closed.load(Ordering::Acquire)
+        self.queue.is_closed()
     }
 }
 
@@ -122,7 +123,7 @@ impl<T> Consumer<T> {
         self.head == self.tail_seen
     }
 
-    /// Wakes who waits for room, or for the end. To be called after either.
+    /// Wakes who waits for room. To be called after a value was taken out.
     pub(crate) fn ring(&self) {
         self.queue.head.bell.ring();
     }
@@ -132,14 +133,15 @@ impl<T> Consumer<T> {
         self.queue.tail.bell.await_ring(waker);
     }
 
-    /// Tells the other end that this one is given up.
+    /// Gives this end up, and wakes who waits at the other.
     pub(crate) fn close(&self) {
-        self.queue.is_closed.store(true, Ordering::Release);
+        self.queue.close();
+        self.ring();
     }
 
     /// Whether the other end, or this one, was given up. What was put in before that is seen by who looks after this.
     pub(crate) fn is_closed(&self) -> bool {
-        self.queue.is_closed.load(Ordering::Acquire)
+        self.queue.is_closed()
     }
 }
 
@@ -150,6 +152,14 @@ impl Position {
 }
 
 impl<T> Queue<T> {
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
     fn cell(&self, position: usize) -> &UnsafeCell<MaybeUninit<T>> {
         &self.cells[position & (self.cells.len() - 1)]
     }

@@ -70,7 +70,6 @@ fn the_end_of_a_channel_is_behind_what_was_sent() {
             producer.push(7).unwrap();
             producer.ring();
             producer.close();
-            producer.ring();
         });
         let mut next = || {
             until(&mut consumer, Consumer::await_value, |consumer| {
@@ -89,10 +88,7 @@ fn a_sender_is_told_that_the_receiver_has_gone() {
     explore(|| {
         let (mut producer, consumer) = spsc::queue(1);
         producer.push(0).unwrap();
-        let receiving = thread::spawn(move || {
-            consumer.close();
-            consumer.ring();
-        });
+        let receiving = thread::spawn(move || consumer.close());
         until(&mut producer, Producer::await_room, |producer| {
             assert_eq!(producer.push(1), Err(1), "nothing is taken out");
             producer.is_closed().then_some(())
